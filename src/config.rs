@@ -1,0 +1,397 @@
+//! The configuration file: parsed once, at the door.
+//!
+//! `serve` and `config check` run the same code, so a file that passes the check starts. Unknown
+//! keys are refused, numbers have ranges, paths are relative to the file, and secrets are named by
+//! file or environment variable, never written into it. No error quotes the file's text (it may
+//! hold what somebody pasted by mistake): errors name the file, the key and the remedy.
+//! `noticegate.example.toml` explains every key; a test holds it to this file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::media::AccountSid;
+use crate::purpose::Purpose;
+use crate::secret::Secret;
+
+mod check;
+mod range;
+
+pub use range::{Bytes, Count, Millis, Seconds};
+
+/// A configuration file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file, or one it names, cannot be read.
+    #[error("cannot read {what} `{}`", path.display())]
+    Read {
+        /// What the file is for.
+        what: &'static str,
+        /// Where it should be.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or a key is unknown, missing, or of the wrong kind.
+    #[error("cannot use configuration `{}`, line {line}: {problem}", path.display())]
+    Syntax {
+        /// The configuration file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong, without the file's text.
+        problem: String,
+    },
+    /// The keys are well-formed but do not fit together.
+    #[error("configuration key `{key}`: {problem}")]
+    Value {
+        /// The key, with its table.
+        key: String,
+        /// What is wrong and what to write instead.
+        problem: String,
+    },
+}
+
+/// Everything `serve` needs to know.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The public listener.
+    pub listen: Listen,
+    /// The operator's listener.
+    #[serde(default)]
+    pub operations: Operations,
+    /// Where the notices and policies are.
+    pub policies: Policies,
+    /// Where disclosures are recorded.
+    pub ledger: Ledger,
+    /// The Twilio accounts whose media is served.
+    #[serde(rename = "account")]
+    pub accounts: Vec<Account>,
+    /// Who may issue tokens.
+    #[serde(rename = "issuer")]
+    pub issuers: Vec<Issuer>,
+    /// How long things asked of Twilio may take.
+    #[serde(default)]
+    pub upstream: Upstream,
+    /// How long facts stay usable.
+    #[serde(default)]
+    pub facts: Facts,
+    /// What one caller can make the gate hold.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What is written to standard error.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// The public listener (`[listen]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// The host names callers use, in lower case, without port. Any other is refused.
+    pub names: Vec<String>,
+    /// Certificate chain, PEM, leaf first.
+    pub certificate: PathBuf,
+    /// Private key, PEM (PKCS#8, PKCS#1 or SEC1).
+    pub key: PathBuf,
+    /// Threads that serve connections; 0 means one for each processor.
+    #[serde(default)]
+    pub workers: Count<0, 256>,
+    /// How long a shutdown waits for streams before it cuts them.
+    #[serde(default = "seconds::<_, _, 10>")]
+    pub drain_seconds: Seconds<0, 3600>,
+}
+
+/// The operator's listener (`[operations]`): health and readiness, plain HTTP.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operations {
+    /// Address and port; absent means that there is none.
+    pub address: Option<SocketAddr>,
+}
+
+/// The policy folder (`[policies]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policies {
+    /// The folder that holds `schema.cedarschema`, `guardrails.cedar` and `notices/`.
+    pub directory: PathBuf,
+}
+
+/// The ledger (`[ledger]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// The SQLite file. Its folder must exist; the file is made when it is missing.
+    pub path: PathBuf,
+    /// How long a disclosure may wait for its entry to be durable.
+    #[serde(default = "millis::<_, _, 2000>")]
+    pub timeout_ms: Millis<10, 60_000>,
+    /// Entries a second for refused strangers; the rest are counted in the next entry.
+    #[serde(default = "count::<_, _, 20>")]
+    pub stranger_entries_per_second: Count<0, 10_000>,
+}
+
+/// One Twilio account (`[[account]]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// The account's SID, as it stands in its URLs.
+    pub sid: AccountSid,
+    /// Scheme and host of the API that serves it: `https://api.twilio.com` or a regional one.
+    #[serde(default = "default_upstream")]
+    pub upstream: String,
+    /// The user name for basic auth: an API key's SID. Absent means the account's SID.
+    pub username: Option<String>,
+    /// File that holds the auth token or the API key's secret.
+    pub secret_file: Option<PathBuf>,
+    /// Environment variable that holds it.
+    pub secret_env: Option<String>,
+    /// PEM file of the authorities that may sign the upstream's certificate, instead of the
+    /// public ones.
+    pub ca_file: Option<PathBuf>,
+    /// Hosts that a redirect may lead to: `name`, `name:port` or `*.name`.
+    #[serde(default = "default_redirect_hosts")]
+    pub redirect_hosts: Vec<String>,
+    /// Requests under way at once; Twilio limits them for each account (error 20429).
+    #[serde(default = "count::<_, _, 50>")]
+    pub concurrent_requests_max: Count<1, 10_000>,
+    /// The secret, once read.
+    #[serde(skip, default = "no_secret")]
+    pub secret: Secret,
+}
+
+/// One issuer of tokens (`[[issuer]]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// A short name that makes callers' ids unique: `staff`, `crm`.
+    pub name: String,
+    /// The `iss` claim, byte for byte.
+    pub issuer: String,
+    /// Accepted `aud` values; a token must name one of them.
+    pub audiences: Vec<String>,
+    /// Where its keys are published (HTTPS).
+    pub jwks_url: Option<String>,
+    /// A file with its keys instead.
+    pub jwks_file: Option<PathBuf>,
+    /// PEM file of the authorities that may sign the certificate of `jwks_url`.
+    pub ca_file: Option<PathBuf>,
+    /// Accepted algorithms, asymmetric only.
+    pub algorithms: Vec<Algorithm>,
+    /// How old the keys may grow before they are fetched again.
+    #[serde(default = "seconds::<_, _, 600>")]
+    pub refresh_seconds: Seconds<10, 86_400>,
+    /// How long keys are used when they cannot be fetched again.
+    #[serde(default = "seconds::<_, _, 86400>")]
+    pub stale_seconds: Seconds<0, 604_800>,
+    /// How far the issuer's clock may be off.
+    #[serde(default = "seconds::<_, _, 30>")]
+    pub leeway_seconds: Seconds<0, 120>,
+    /// The longest life (`exp` - `nbf`) of a token that is accepted.
+    #[serde(default = "seconds::<_, _, 86400>")]
+    pub lifetime_max_seconds: Seconds<60, 2_592_000>,
+    /// The claim that names the caller.
+    #[serde(default = "default_subject_claim")]
+    pub subject_claim: String,
+    /// The claim that lists groups or roles, with dots into nested objects.
+    #[serde(default = "default_roles_claim")]
+    pub roles_claim: String,
+    /// From a value in that claim to a role of the vocabulary. What is not listed counts nothing.
+    pub roles: BTreeMap<String, String>,
+    /// The claim that says the purpose, if the issuer sets one.
+    pub purpose_claim: Option<String>,
+    /// The purpose when neither request nor token says one.
+    pub default_purpose: Option<Purpose>,
+}
+
+/// Signature algorithms of RFC 7518 and RFC 8037 that need no shared secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[expect(missing_docs, reason = "the names are the standards' own")]
+pub enum Algorithm {
+    ES256,
+    ES384,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    EdDSA,
+}
+
+/// Time limits upstream (`[upstream]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upstream {
+    /// TCP and TLS handshake.
+    pub connect_timeout_ms: Millis<10, 60_000>,
+    /// From the request to the head of the answer, each hop.
+    pub head_timeout_ms: Millis<10, 120_000>,
+    /// The longest silence within a body.
+    pub idle_timeout_ms: Millis<10, 300_000>,
+    /// How long a request waits for its turn when the account's limit is reached.
+    pub queue_timeout_ms: Millis<0, 60_000>,
+    /// Redirects followed.
+    pub redirects_max: Count<0, 10>,
+    /// Further tries of what is safe to try again: refused connections, 429, 502, 503, 504.
+    pub retries_max: Count<0, 5>,
+    /// Idle connections kept for each host and worker.
+    pub idle_connections_max: Count<0, 1000>,
+    /// How long they are kept.
+    pub idle_connection_seconds: Seconds<1, 3600>,
+}
+
+/// Ages of facts (`[facts]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Facts {
+    /// The greatest age at which a fact may take part in a decision.
+    pub age_max_seconds: Seconds<1, 3600>,
+    /// The same while a recording is not yet completed.
+    pub unsettled_age_max_seconds: Seconds<1, 60>,
+    /// Recordings whose facts are kept in memory.
+    pub entries_max: Count<1, 10_000_000>,
+}
+
+/// Limits on callers (`[limits]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections_max: Count<1, 1_000_000>,
+    /// TLS handshake.
+    pub handshake_timeout_ms: Millis<10, 60_000>,
+    /// From the first byte of a request to the end of its head; also the idle time between two.
+    pub header_timeout_ms: Millis<10, 300_000>,
+    /// The longest time a caller may take no byte of a stream.
+    pub write_timeout_ms: Millis<10, 600_000>,
+    /// Bytes of a request head.
+    pub header_bytes_max: Bytes<8192, 65_536>,
+    /// Header lines of a request.
+    pub header_count_max: Count<8, 200>,
+    /// HTTP/2 streams a connection.
+    pub streams_max: Count<1, 1000>,
+    /// Bytes of a token.
+    pub token_bytes_max: Bytes<256, 32_768>,
+    /// Verified tokens kept in memory.
+    pub tokens_max: Count<0, 1_000_000>,
+    /// The longest recording served.
+    pub response_bytes_max: Bytes<1, { u64::MAX }>,
+}
+
+/// The log (`[log]`), on standard error.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Text for people, JSON for machines.
+    pub format: LogFormat,
+    /// What to write: `error`, `warn`, `info`, `debug`, `trace`.
+    pub level: LogLevel,
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the usual names")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            connect_timeout_ms: Millis::of(5_000),
+            head_timeout_ms: Millis::of(15_000),
+            idle_timeout_ms: Millis::of(30_000),
+            queue_timeout_ms: Millis::of(5_000),
+            redirects_max: Count::of(3),
+            retries_max: Count::of(2),
+            idle_connections_max: Count::of(32),
+            idle_connection_seconds: Seconds::of(50),
+        }
+    }
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self {
+            age_max_seconds: Seconds::of(300),
+            unsettled_age_max_seconds: Seconds::of(2),
+            entries_max: Count::of(100_000),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: Count::of(10_000),
+            handshake_timeout_ms: Millis::of(10_000),
+            header_timeout_ms: Millis::of(30_000),
+            write_timeout_ms: Millis::of(120_000),
+            header_bytes_max: Bytes::of(16_384),
+            header_count_max: Count::of(64),
+            streams_max: Count::of(100),
+            token_bytes_max: Bytes::of(8_192),
+            tokens_max: Count::of(100_000),
+            response_bytes_max: Bytes::of(8 << 30),
+        }
+    }
+}
+
+fn default_upstream() -> String {
+    "https://api.twilio.com".to_owned()
+}
+
+/// Hosts that Twilio has been seen to redirect media to.
+fn default_redirect_hosts() -> Vec<String> {
+    let hosts = ["api.twilio.com", "media.twiliocdn.com", "mms.twiliocdn.com"];
+    hosts.map(str::to_owned).to_vec()
+}
+
+fn default_subject_claim() -> String {
+    "sub".to_owned()
+}
+
+fn default_roles_claim() -> String {
+    "roles".to_owned()
+}
+
+fn no_secret() -> Secret {
+    Secret::new("")
+}
+
+fn count<const MIN: u64, const MAX: u64, const N: u64>() -> Count<MIN, MAX> {
+    Count::of(N)
+}
+
+fn millis<const MIN: u64, const MAX: u64, const N: u64>() -> Millis<MIN, MAX> {
+    Millis::of(N)
+}
+
+fn seconds<const MIN: u64, const MAX: u64, const N: u64>() -> Seconds<MIN, MAX> {
+    Seconds::of(N)
+}

@@ -1,0 +1,194 @@
+//! Reading the file, resolving what it names, and checking that the keys fit together.
+
+use super::{Account, BTreeSet, Config, ConfigError, Duration, Issuer, Path, PathBuf, Secret};
+
+impl Config {
+    /// Reads and checks a configuration file. Relative paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the file or the key and what to do.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read_text("configuration", path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, path, folder, &|name| std::env::var(name).ok())
+    }
+
+    /// The same from a text already in memory; `environment` looks up variables.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as for [`Config::load`].
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        folder: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|e| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: line_of(text, e.span().map_or(0, |span| span.start)),
+            problem: without_values(e.message()),
+        })?;
+        config.resolve_paths(folder);
+        config.check_listen()?;
+        config.check_accounts(environment)?;
+        config.check_issuers()?;
+        Ok(config)
+    }
+
+    fn resolve_paths(&mut self, folder: &Path) {
+        let fixed = [
+            &mut self.listen.certificate,
+            &mut self.listen.key,
+            &mut self.policies.directory,
+            &mut self.ledger.path,
+        ];
+        let accounts = self.accounts.iter_mut().flat_map(|a| [&mut a.secret_file, &mut a.ca_file]);
+        let issuers = self.issuers.iter_mut().flat_map(|i| [&mut i.jwks_file, &mut i.ca_file]);
+        for path in fixed.into_iter().chain(accounts.chain(issuers).flatten()) {
+            *path = folder.join(&*path);
+        }
+    }
+
+    fn check_listen(&self) -> Result<(), ConfigError> {
+        if self.listen.names.is_empty() {
+            return Err(wrong("listen.names", "name at least one host, as callers write it"));
+        }
+        for name in &self.listen.names {
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+            if name.is_empty() || !name.bytes().all(plain) {
+                let problem = "host names are lower-case letters, digits, hyphens and dots, \
+                               without a port";
+                return Err(wrong("listen.names", problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_accounts(
+        &mut self,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), ConfigError> {
+        if self.accounts.is_empty() {
+            return Err(wrong("account", "add an [[account]] table for each Twilio account"));
+        }
+        let mut sids = BTreeSet::new();
+        for account in &mut self.accounts {
+            let key = |name: &str| format!("account.{name} of {}", account.sid);
+            if !sids.insert(account.sid) {
+                return Err(wrong("account.sid", format!("{} is listed twice", account.sid)));
+            }
+            let upstream = account.upstream.strip_suffix('/').unwrap_or(&account.upstream);
+            if !is_https_origin(upstream) {
+                let problem = "must be `https://` and a host name, with an optional port and \
+                               nothing else";
+                return Err(wrong(key("upstream"), problem));
+            }
+            account.upstream = upstream.to_owned();
+            account.secret = read_secret(account, environment)?;
+        }
+        Ok(())
+    }
+
+    fn check_issuers(&self) -> Result<(), ConfigError> {
+        if self.issuers.is_empty() {
+            return Err(wrong("issuer", "add an [[issuer]] table for whoever signs your tokens"));
+        }
+        let mut names = BTreeSet::new();
+        let mut issuers = BTreeSet::new();
+        for issuer in &self.issuers {
+            issuer.check()?;
+            if !names.insert(&issuer.name) || !issuers.insert(&issuer.issuer) {
+                let problem = format!("`{}` is listed twice", issuer.name);
+                return Err(wrong("issuer.name or issuer.issuer", problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Issuer {
+    fn check(&self) -> Result<(), ConfigError> {
+        let key = |name: &str| format!("issuer.{name} of `{}`", self.name);
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if self.name.is_empty() || self.name.len() > 32 || !self.name.bytes().all(plain) {
+            let problem = "1 to 32 lower-case letters, digits and hyphens";
+            return Err(wrong("issuer.name", problem));
+        }
+        match (&self.jwks_url, &self.jwks_file) {
+            (Some(url), None) if url.starts_with("https://") => {}
+            (Some(_), None) => return Err(wrong(key("jwks_url"), "must start with `https://`")),
+            (None, Some(_)) => {}
+            _ => return Err(wrong(key("jwks_url"), "give either jwks_url or jwks_file")),
+        }
+        if self.algorithms.is_empty() {
+            return Err(wrong(key("algorithms"), "list at least one, such as \"ES256\""));
+        }
+        if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
+            return Err(wrong(key("audiences"), "list at least one, as the issuer writes it"));
+        }
+        if self.issuer.is_empty() {
+            return Err(wrong(key("issuer"), "give the `iss` claim, byte for byte"));
+        }
+        if self.roles.is_empty() {
+            return Err(wrong(key("roles"), "map at least one value of the roles claim to a role"));
+        }
+        Ok(())
+    }
+
+    /// The furthest that a verified token is cached, whatever its `exp` says: keys may be revoked.
+    #[must_use]
+    pub fn token_cache_max(&self) -> Duration {
+        self.refresh_seconds.duration()
+    }
+}
+
+fn read_secret(
+    account: &Account,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Secret, ConfigError> {
+    let key = format!("account.secret_file of {}", account.sid);
+    let secret = match (&account.secret_file, &account.secret_env) {
+        (Some(path), None) => Secret::new(&read_text("secret", path)?),
+        (None, Some(name)) => Secret::new(&environment(name).ok_or_else(|| {
+            let key = format!("account.secret_env of {}", account.sid);
+            wrong(key, format!("environment variable `{name}` is not set"))
+        })?),
+        _ => return Err(wrong(key, "give either secret_file or secret_env")),
+    };
+    if secret.is_empty() {
+        return Err(wrong(key, "the secret is empty"));
+    }
+    Ok(secret)
+}
+
+fn read_text(what: &'static str, path: &Path) -> Result<String, ConfigError> {
+    let path: PathBuf = path.to_owned();
+    std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { what, path, source })
+}
+
+fn is_https_origin(text: &str) -> bool {
+    let host = |b: u8| b.is_ascii_alphanumeric() || b"-.:".contains(&b);
+    text.strip_prefix("https://").is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(host) && rest.parse::<http::uri::Authority>().is_ok()
+    })
+}
+
+fn wrong(key: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Value { key: key.into(), problem: problem.into() }
+}
+
+/// The TOML reader quotes a value of the wrong kind; what it quotes may be a secret that was put
+/// under the wrong key.
+fn without_values(message: &str) -> String {
+    for kind in ["invalid type", "invalid value", "unknown variant"] {
+        if message.starts_with(kind) {
+            let expected = message.rsplit_once(", expected ").map_or("another value", |(_, e)| e);
+            return format!("this value does not fit, expected {expected}");
+        }
+    }
+    message.to_owned()
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()
+}
