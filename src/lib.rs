@@ -3,8 +3,10 @@
 pub mod clock;
 pub mod config;
 pub mod facts;
+pub mod folder;
 pub mod identity;
 pub mod media;
 pub mod notice;
+pub mod policy;
 pub mod purpose;
 pub mod secret;

@@ -1,0 +1,103 @@
+//! The policy folder on disk: from files to [`PolicySources`], without judging them.
+//!
+//! LIMIT: a file is at most 16 MiB and there are at most 1,000 notices, so that a wrong path (a
+//! log folder, a device) ends in an error and not in an exhausted memory.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::policy::{NoticeSource, PolicySources};
+
+const FILE_BYTES_MAX: u64 = 16 << 20;
+const NOTICES_MAX: usize = 1_000;
+
+/// A policy folder that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file or folder that must be there cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A file is too long to be a policy or a notice.
+    #[error("`{}` is longer than 16 MiB", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There are too many notices.
+    #[error("`{}` holds more than 1,000 notices", path.display())]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// `clauses.toml` names a text outside its own folder.
+    #[error("`{}` must name a file in its own folder as `text`", path.display())]
+    Text {
+        /// The header.
+        path: PathBuf,
+    },
+}
+
+/// The only key of the header that is needed to find the other files.
+#[derive(Deserialize)]
+struct TextKey {
+    text: String,
+}
+
+/// Reads a policy folder.
+///
+/// # Errors
+/// [`FolderError`] names the file and what is wrong with it.
+pub fn read(directory: &Path) -> Result<PolicySources, FolderError> {
+    let notices = directory.join("notices");
+    let mut versions = Vec::new();
+    let unreadable = |source| FolderError::Read { path: notices.clone(), source };
+    for entry in std::fs::read_dir(&notices).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if !hidden && entry.file_type().map_err(unreadable)?.is_dir() {
+            versions.push(entry.path());
+        }
+    }
+    if versions.len() > NOTICES_MAX {
+        return Err(FolderError::TooMany { path: notices });
+    }
+    versions.sort();
+    Ok(PolicySources {
+        schema: read_text(&directory.join("schema.cedarschema"))?,
+        guardrails: read_text(&directory.join("guardrails.cedar"))?,
+        notices: versions.iter().map(|path| read_notice(path)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn read_notice(directory: &Path) -> Result<NoticeSource, FolderError> {
+    let path = directory.join("clauses.toml");
+    let header = read_text(&path)?;
+    let named = toml::from_str::<TextKey>(&header).map(|key| key.text);
+    let inside = |name: &str| !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
+    let text = named.ok().filter(|name| inside(name)).ok_or(FolderError::Text { path })?;
+    let version = directory.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(NoticeSource {
+        version: version.unwrap_or_default(),
+        header,
+        text: read_text(&directory.join(text))?,
+        clauses: read_text(&directory.join("clauses.cedar"))?,
+    })
+}
+
+fn read_text(path: &Path) -> Result<String, FolderError> {
+    let unreadable = |source| FolderError::Read { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(FolderError::TooLong { path: path.to_owned() });
+    }
+    Ok(text)
+}

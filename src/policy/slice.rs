@@ -1,0 +1,123 @@
+//! Which policies can apply: the index and the slices made from it.
+//!
+//! Cedar scans every policy on every request, so a decision is given only those that can apply.
+//! Every forbid is in every slice. A permit is in a slice only if the slice's role, action,
+//! purpose and notice are the ones that the permit's own structure is bound to (`shape.rs`), so
+//! what is left out could not have been satisfied. A property test holds slices to the full set.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use cedar_policy::{Policy, PolicyId, PolicySet};
+
+use super::shape::PermitShape;
+use super::{Action, Citation};
+use crate::identity::Role;
+use crate::notice::NoticeVersion;
+use crate::purpose::Purpose;
+
+/// LIMIT: slices kept. One is asked for each combination of notice, action, purpose and roles
+/// that occurs; an organisation has some dozens.
+const SLICES_MAX: u64 = 10_000;
+
+/// What picks a slice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) notice: NoticeVersion,
+    pub(super) action: Action,
+    pub(super) purpose: Purpose,
+    pub(super) roles: Arc<[Role]>,
+}
+
+#[derive(Debug)]
+pub(super) struct Slices {
+    permits: Vec<(PermitShape, Policy)>,
+    by_key: HashMap<(NoticeVersion, Action, Purpose, Role), Vec<usize>>,
+    known_roles: BTreeSet<(NoticeVersion, Role)>,
+    forbids: Vec<Policy>,
+    citations: BTreeMap<PolicyId, Arc<Citation>>,
+    made: moka::sync::Cache<Key, Arc<PolicySet>>,
+}
+
+impl Slices {
+    pub(super) fn new(
+        permits: Vec<(PermitShape, Policy)>,
+        forbids: Vec<(Option<NoticeVersion>, Policy)>,
+        citations: BTreeMap<PolicyId, Arc<Citation>>,
+    ) -> Self {
+        let mut by_key: HashMap<_, Vec<usize>> = HashMap::new();
+        let mut known_roles = BTreeSet::new();
+        for (index, (shape, _)) in permits.iter().enumerate() {
+            known_roles.insert((shape.notice.clone(), shape.role.clone()));
+            for action in &shape.actions {
+                let PermitShape { notice, purpose, role, .. } = shape;
+                let key = (notice.clone(), *action, purpose.clone(), role.clone());
+                by_key.entry(key).or_default().push(index);
+            }
+        }
+        Self {
+            permits,
+            by_key,
+            known_roles,
+            forbids: forbids.into_iter().map(|(_, policy)| policy).collect(),
+            citations,
+            made: moka::sync::Cache::new(SLICES_MAX),
+        }
+    }
+
+    /// True if some clause of this notice gives one of the roles any use of recordings.
+    pub(super) fn knows_any(&self, notice: &NoticeVersion, roles: &[Role]) -> bool {
+        roles.iter().any(|role| self.known_roles.contains(&(notice.clone(), role.clone())))
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Arc<PolicySet> {
+        if let Some(made) = self.made.get(key) {
+            return made;
+        }
+        let slice = Arc::new(self.make(key));
+        self.made.insert(key.clone(), Arc::clone(&slice));
+        slice
+    }
+
+    fn make(&self, key: &Key) -> PolicySet {
+        let permits = key.roles.iter().flat_map(|role| {
+            let Key { notice, action, purpose, .. } = key;
+            self.filed(notice, *action, purpose, role).map(|(_, policy)| policy)
+        });
+        let mut slice = PolicySet::new();
+        for policy in self.forbids.iter().chain(permits) {
+            // Ids are unique over all policies, and one policy has one role: no policy comes
+            // twice, so adding cannot fail. If it could, the slice would lack a policy: leave the
+            // set empty then, which permits nothing.
+            if slice.add(policy.clone()).is_err() {
+                return PolicySet::new();
+            }
+        }
+        slice
+    }
+
+    fn filed(
+        &self,
+        notice: &NoticeVersion,
+        action: Action,
+        purpose: &Purpose,
+        role: &Role,
+    ) -> impl Iterator<Item = &(PermitShape, Policy)> {
+        let key = (notice.clone(), action, purpose.clone(), role.clone());
+        let indexes = self.by_key.get(&key).into_iter().flatten();
+        indexes.filter_map(|index| self.permits.get(*index))
+    }
+
+    /// All permits of a notice, for explanations.
+    pub(super) fn permits_of(
+        &self,
+        notice: &NoticeVersion,
+    ) -> impl Iterator<Item = (&PermitShape, Option<Arc<Citation>>)> {
+        let permits = self.permits.iter().filter(move |(shape, _)| shape.notice == *notice);
+        permits.map(|(shape, policy)| (shape, self.citation(policy.id())))
+    }
+
+    pub(super) fn citation(&self, id: &PolicyId) -> Option<Arc<Citation>> {
+        self.citations.get(id).cloned()
+    }
+}

@@ -1,0 +1,54 @@
+//! The texts that policies are made of, as they lie in `policies/`.
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use super::PolicyDigest;
+
+/// Everything that `policies/` holds and that decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicySources {
+    /// `schema.cedarschema`
+    pub schema: String,
+    /// `guardrails.cedar`
+    pub guardrails: String,
+    /// `notices/*`, by name.
+    pub notices: Vec<NoticeSource>,
+}
+
+/// One folder of `notices/`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NoticeSource {
+    /// The folder's name.
+    pub version: String,
+    /// `clauses.toml`
+    pub header: String,
+    /// The published text, byte for byte.
+    pub text: String,
+    /// `clauses.cedar`
+    pub clauses: String,
+}
+
+impl PolicySources {
+    /// The digest that ledger entries carry: every text with its length, in a fixed order.
+    #[must_use]
+    pub fn digest(&self) -> PolicyDigest {
+        let mut context = Context::new(&SHA256);
+        let mut add = |text: &str| {
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
+        };
+        add(&self.schema);
+        add(&self.guardrails);
+        for notice in &self.notices {
+            for text in [&notice.version, &notice.header, &notice.text, &notice.clauses] {
+                add(text);
+            }
+        }
+        PolicyDigest(hex(context.finish().as_ref()).into())
+    }
+}
+
+/// Lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
