@@ -1,0 +1,163 @@
+//! One request as it was asked, read strictly before anything else happens.
+//!
+//! TRUST: here a request's head stops being text. Host, method, form of the target, header sizes,
+//! path, query, range, conditions and purpose become typed values, or the request is refused with
+//! what is wrong with it. hyper by itself lets through odd Host forms, absolute-form targets and
+//! bodies on GET; none of them passes here.
+
+use http::header::{HOST, HeaderMap, TRANSFER_ENCODING, USER_AGENT};
+use http::request::Parts;
+use http::{Method, Version};
+
+use crate::media::{BadCondition, Conditions, Target, TargetError};
+use crate::purpose::Purpose;
+use crate::upstream::Outline;
+
+/// The header that says why.
+pub const PURPOSE_HEADER: &str = "noticegate-purpose";
+
+/// A request that asks for something the gate serves.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What, and why if the query says so.
+    pub target: Target,
+    /// Why, from header or query.
+    pub purpose: Option<Purpose>,
+    /// GET or HEAD.
+    pub outline: Outline,
+    /// Range and conditions.
+    pub conditions: Conditions,
+    /// `https://` and the host that was asked, to put into URLs.
+    pub origin: String,
+    /// The `User-Agent`.
+    pub agent: Option<String>,
+}
+
+/// A request that is refused for its form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// A method other than GET and HEAD.
+    #[error("only GET and HEAD are served here")]
+    Method,
+    /// No Host, several, or one that is not plain.
+    #[error("the request must name one host, in origin form")]
+    Host,
+    /// A host that this gate does not serve.
+    #[error("this host name is not served here")]
+    Misdirected,
+    /// GET and HEAD have no body.
+    #[error("a request for media has no body")]
+    Body,
+    /// More header bytes than allowed.
+    #[error("the request's headers are too large")]
+    HeadersTooLarge,
+    /// The path or query.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A conditional header.
+    #[error(transparent)]
+    Condition(#[from] BadCondition),
+    /// A purpose header that is no purpose, comes twice, or contradicts the query.
+    #[error(
+        "the purpose must be given once, as lower-case words joined by hyphens, in the \
+         `Noticegate-Purpose` header or the `purpose` query parameter"
+    )]
+    Purpose,
+}
+
+/// What requests are held to.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Host names, in lower case and without port.
+    pub names: Vec<String>,
+    /// LIMIT: bytes of all header names and values together.
+    pub header_bytes_max: usize,
+}
+
+impl Asked {
+    /// Reads the head of a request; `has_body` says whether one follows.
+    ///
+    /// # Errors
+    /// [`BadRequest`] with the first thing that is wrong.
+    pub fn read(parts: &Parts, has_body: bool, rules: &Rules) -> Result<Self, BadRequest> {
+        let size: usize =
+            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if size > rules.header_bytes_max {
+            return Err(BadRequest::HeadersTooLarge);
+        }
+        let host = host(parts, &rules.names)?;
+        let outline = match parts.method {
+            Method::GET => Outline::Whole,
+            Method::HEAD => Outline::HeadOnly,
+            _ => return Err(BadRequest::Method),
+        };
+        if has_body || parts.headers.contains_key(TRANSFER_ENCODING) {
+            return Err(BadRequest::Body);
+        }
+        let target = Target::parse(parts.uri.path(), parts.uri.query())?;
+        let conditions = Conditions::read(&parts.headers)?;
+        let purpose = purpose(&parts.headers, target.purpose.as_ref())?;
+        let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        Ok(Self {
+            target,
+            purpose,
+            outline,
+            conditions,
+            origin: format!("https://{host}"),
+            agent: agent.map(str::to_owned),
+        })
+    }
+}
+
+/// The host that was asked, if it is one of ours and was named in one way.
+fn host<'a>(parts: &'a Parts, names: &[String]) -> Result<&'a str, BadRequest> {
+    let mut headers = parts.headers.get_all(HOST).iter();
+    let header = match (headers.next(), headers.next()) {
+        (header, None) => header.map(|host| host.to_str()).transpose(),
+        _ => return Err(BadRequest::Host),
+    };
+    let header = header.map_err(|_| BadRequest::Host)?;
+    let host = match (parts.version, parts.uri.authority()) {
+        // HTTP/2 carries the host in the target (RFC 9113, 8.3.1).
+        (Version::HTTP_2, Some(authority)) => {
+            let authority = authority.as_str();
+            if header.is_some_and(|header| header != authority) {
+                return Err(BadRequest::Host);
+            }
+            authority
+        }
+        (Version::HTTP_11, None) if parts.uri.scheme().is_none() => {
+            header.ok_or(BadRequest::Host)?
+        }
+        _ => return Err(BadRequest::Host),
+    };
+    let (name, port) = match host.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
+    };
+    let sound =
+        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    if !port.is_none_or(sound) {
+        return Err(BadRequest::Host);
+    }
+    match names.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        true => Ok(host),
+        false => Err(BadRequest::Misdirected),
+    }
+}
+
+fn purpose(headers: &HeaderMap, in_query: Option<&Purpose>) -> Result<Option<Purpose>, BadRequest> {
+    let mut values = headers.get_all(PURPOSE_HEADER).iter();
+    let in_header = match (values.next(), values.next()) {
+        (None, _) => None,
+        (Some(value), None) => {
+            let text = value.to_str().map_err(|_| BadRequest::Purpose)?;
+            Some(text.parse::<Purpose>().map_err(|_| BadRequest::Purpose)?)
+        }
+        _ => return Err(BadRequest::Purpose),
+    };
+    match (in_header, in_query) {
+        (Some(a), Some(b)) if a != *b => Err(BadRequest::Purpose),
+        (header, query) => Ok(header.or_else(|| query.cloned())),
+    }
+}

@@ -1,0 +1,501 @@
+//! The form of entries.
+//!
+//! An entry is the exact bytes of one JSON object, in the canonical form of RFC 8785 (keys in
+//! order, no blanks, integers only): structs here list their fields in that order, and a test
+//! holds every kind to a canonicaliser that is not ours. Verifiers hash the stored bytes and never
+//! write them anew. The last three keys (`w`, `wn`, `wp`: the writer, its count, and the head of
+//! the hash of its entry before) are added by the writer thread, which alone knows them; all other
+//! keys sort before them.
+//!
+//! What could point to a person is not in the entry: `c` holds salted commitments, and the clear
+//! text lies beside the entry, where it can be erased without touching it. The commitment is the
+//! SHA-256 of a 16-byte random salt and the canonical JSON of the group; without the salt nobody
+//! can find an address by trying all of them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::facts::Facts;
+use crate::identity::{Caller, Role};
+use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, RecordingSid};
+use crate::policy::{Action, Citation, Decision, Ground, Permit};
+use crate::purpose::Purpose;
+
+/// The version of the form. It rises when a key changes its meaning.
+const VERSION: u8 = 1;
+
+/// LIMIT: bytes of a user agent that are kept.
+const AGENT_BYTES_MAX: usize = 200;
+
+/// The name of an entry: a UUIDv7, so that names sort by time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryId(Uuid);
+
+impl EntryId {
+    /// A new name at a time.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
+    }
+}
+
+impl FromStr for EntryId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for EntryId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut buffer = Uuid::encode_buffer();
+        to.serialize_str(self.0.hyphenated().encode_lower(&mut buffer))
+    }
+}
+
+/// How a request was made, beside who made it.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// `GET` or `HEAD`.
+    pub method: &'static str,
+    /// The range that was asked for, in its canonical form.
+    pub range: Option<String>,
+    /// The address it came from.
+    pub address: IpAddr,
+    /// The `User-Agent`, if there was one.
+    pub agent: Option<String>,
+}
+
+/// A request that was refused, with as much as was known of it.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Who asked; `None` for a stranger.
+    pub caller: Option<Arc<Caller>>,
+    /// What they asked for.
+    pub media: MediaRef,
+    /// Why, if they said so.
+    pub purpose: Option<Purpose>,
+    /// What was known of it.
+    pub facts: Option<Arc<Facts>>,
+    /// The grounds, if it came to a decision.
+    pub decision: Option<Decision>,
+    /// One word for the reason.
+    pub reason: &'static str,
+    /// A few words more, without anything secret.
+    pub detail: Option<String>,
+}
+
+/// How a disclosure ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything that was asked for was handed over.
+    Complete,
+    /// The caller left, or took nothing for too long.
+    CallerLeft,
+    /// The upstream broke off or fell silent in the middle.
+    UpstreamCut,
+    /// The upstream's answer was an error, or could not be used.
+    UpstreamError,
+    /// Nothing was handed over.
+    NotReleased,
+    /// It was longer than a recording may be.
+    TooLong,
+    /// A crash came between; it may have been disclosed and counts as if it was.
+    Unknown,
+}
+
+impl Ending {
+    /// The word in the entry.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::CallerLeft => "caller-left",
+            Self::UpstreamCut => "upstream-cut",
+            Self::UpstreamError => "upstream-error",
+            Self::NotReleased => "not-released",
+            Self::TooLong => "too-long",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The status the caller was sent, if any was.
+    pub status: Option<u16>,
+    /// Bytes of the body handed to the caller's connection.
+    pub bytes: u64,
+    /// Where in the recording the first of them stands.
+    pub first: u64,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+// Field order below is the canonical order of keys. A missing value has no key.
+
+#[derive(Serialize)]
+struct IntentForm<'a> {
+    action: &'a str,
+    at: Timestamp,
+    c: Commitments,
+    caller: CallerForm<'a>,
+    decision: DecisionForm<'a>,
+    facts: FactsForm<'a>,
+    id: EntryId,
+    media: MediaForm,
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purpose: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<&'a str>,
+    t: &'a str,
+    v: u8,
+}
+
+#[derive(Serialize)]
+struct RefusalForm<'a> {
+    action: &'a str,
+    at: Timestamp,
+    c: Commitments,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<CallerForm<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<DecisionForm<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<FactsForm<'a>>,
+    id: EntryId,
+    media: MediaForm,
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purpose: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<&'a str>,
+    reason: &'a str,
+    t: &'a str,
+    #[serde(skip_serializing_if = "is_zero")]
+    unrecorded: u64,
+    v: u8,
+}
+
+#[derive(Serialize)]
+struct OutcomeForm<'a> {
+    at: Timestamp,
+    bytes: u64,
+    ending: &'a str,
+    #[serde(skip_serializing_if = "is_zero")]
+    first: u64,
+    id: EntryId,
+    of: EntryId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    t: &'a str,
+    v: u8,
+}
+
+#[derive(Serialize)]
+struct EventForm<'a> {
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    id: EntryId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policies: Option<&'a str>,
+    t: &'a str,
+    v: u8,
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+struct Commitments {
+    net: String,
+}
+
+#[derive(Serialize)]
+struct CallerForm<'a> {
+    id: &'a str,
+    issuer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    roles: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct DecisionForm<'a> {
+    cited: Vec<CitationForm<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'a str>,
+    policies: &'a str,
+}
+
+#[derive(Serialize)]
+struct CitationForm<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'a str>,
+    policy: &'a str,
+}
+
+#[derive(Serialize)]
+struct FactsForm<'a> {
+    account: AccountSid,
+    as_of: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<CallSid>,
+    channels: u8,
+    consent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<&'a str>,
+    duration_seconds: u32,
+    encrypted: bool,
+    started_at: Timestamp,
+    status: &'a str,
+}
+
+#[derive(Serialize)]
+struct MediaForm {
+    account: AccountSid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channels: Option<u8>,
+    form: &'static str,
+    recording: RecordingSid,
+}
+
+/// The clear text beside an entry.
+#[derive(Serialize)]
+struct Clear<'a> {
+    net: Group<'a>,
+}
+
+#[derive(Serialize)]
+struct Group<'a> {
+    salt: String,
+    value: Net<'a>,
+}
+
+#[derive(Serialize)]
+struct Net<'a> {
+    address: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<&'a str>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// An entry without its last three keys and without its closing brace.
+pub(super) type Open = String;
+
+fn open<T: Serialize>(form: &T) -> Open {
+    // A struct of texts and numbers always has a JSON form; an empty text would be refused by the
+    // writer.
+    let mut text = serde_json::to_string(form).unwrap_or_default();
+    text.pop();
+    text
+}
+
+pub(super) fn intent(id: EntryId, at: Timestamp, permit: &Permit, ask: &Ask) -> (Open, Vec<u8>) {
+    let question = permit.question();
+    let (c, clear) = commit(ask);
+    let form = IntentForm {
+        action: question.action.as_str(),
+        at,
+        c,
+        caller: CallerForm::of(&question.caller),
+        decision: DecisionForm::of(permit.decision()),
+        facts: FactsForm::of(&question.facts),
+        id,
+        media: MediaForm::of(&question.media),
+        method: ask.method,
+        purpose: question.purpose.as_ref().map(Purpose::as_str),
+        range: ask.range.as_deref(),
+        t: "intent",
+        v: VERSION,
+    };
+    (open(&form), clear)
+}
+
+pub(super) fn refusal(
+    id: EntryId,
+    at: Timestamp,
+    refused: &Refused,
+    ask: &Ask,
+    unrecorded: u64,
+) -> (Open, Vec<u8>) {
+    let (c, clear) = commit(ask);
+    let form = RefusalForm {
+        action: Action::on(&refused.media).as_str(),
+        at,
+        c,
+        caller: refused.caller.as_deref().map(CallerForm::of),
+        decision: refused.decision.as_ref().map(DecisionForm::of),
+        detail: refused.detail.as_deref(),
+        facts: refused.facts.as_deref().map(FactsForm::of),
+        id,
+        media: MediaForm::of(&refused.media),
+        method: ask.method,
+        purpose: refused.purpose.as_ref().map(Purpose::as_str),
+        range: ask.range.as_deref(),
+        reason: refused.reason,
+        t: "refusal",
+        unrecorded,
+        v: VERSION,
+    };
+    (open(&form), clear)
+}
+
+pub(super) fn outcome(id: EntryId, at: Timestamp, of: EntryId, served: &Served) -> Open {
+    open(&OutcomeForm {
+        at,
+        bytes: served.bytes,
+        ending: served.ending.as_str(),
+        first: served.first,
+        id,
+        of,
+        status: served.status,
+        t: "outcome",
+        v: VERSION,
+    })
+}
+
+/// What happens to the gate itself: `start`, `stop`, `resume`.
+pub(super) fn event(
+    id: EntryId,
+    at: Timestamp,
+    t: &str,
+    policies: Option<&str>,
+    detail: Option<&str>,
+) -> Open {
+    let version = env!("CARGO_PKG_VERSION");
+    open(&EventForm { at, detail, id, policies, t, v: VERSION, version })
+}
+
+/// Closes an entry with the writer's chain.
+pub(super) fn seal(mut open: Open, writer: &str, count: u64, previous: &str) -> Vec<u8> {
+    use fmt::Write;
+    // Writing to a String cannot fail.
+    let _ = write!(open, r#","w":"{writer}","wn":{count},"wp":"{previous}"}}"#);
+    open.into_bytes()
+}
+
+/// Takes the writer's chain off again, to seal an entry anew in another place.
+pub(super) fn unseal(bytes: Vec<u8>) -> Open {
+    let mut text = String::from_utf8(bytes).unwrap_or_default();
+    if let Some(end) = text.rfind(r#","w":""#) {
+        text.truncate(end);
+    }
+    text
+}
+
+fn commit(ask: &Ask) -> (Commitments, Vec<u8>) {
+    let agent = ask.agent.as_deref().map(|agent| {
+        let mut end = agent.len().min(AGENT_BYTES_MAX);
+        while !agent.is_char_boundary(end) {
+            end -= 1;
+        }
+        agent.get(..end).unwrap_or_default()
+    });
+    let value = Net { address: ask.address, agent };
+    let mut salt = [0u8; 16];
+    // Without randomness the commitment could be guessed; commit to the salt of all zeros only if
+    // the operating system's generator fails, which aws-lc treats as fatal itself.
+    let _ = aws_lc_rs::rand::fill(&mut salt);
+    let mut hashed = salt.to_vec();
+    hashed.extend(serde_json::to_vec(&value).unwrap_or_default());
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed);
+    let net = URL_SAFE_NO_PAD.encode(digest.as_ref());
+    let group = Group { salt: URL_SAFE_NO_PAD.encode(salt), value };
+    (Commitments { net }, serde_json::to_vec(&Clear { net: group }).unwrap_or_default())
+}
+
+impl<'a> CallerForm<'a> {
+    fn of(caller: &'a Caller) -> Self {
+        Self {
+            id: &caller.id,
+            issuer: &caller.proof.issuer,
+            key: caller.proof.key_id.as_deref(),
+            roles: caller.roles.iter().map(Role::as_str).collect(),
+            token: caller.proof.token_id.as_deref(),
+        }
+    }
+}
+
+impl<'a> DecisionForm<'a> {
+    fn of(decision: &'a Decision) -> Self {
+        Self {
+            cited: decision.citations.iter().map(|c| CitationForm::of(c)).collect(),
+            notice: decision.notice.as_ref().map(|notice| notice.as_str()),
+            policies: decision.policy_digest.as_str(),
+        }
+    }
+}
+
+impl<'a> CitationForm<'a> {
+    fn of(citation: &'a Citation) -> Self {
+        let (clause, notice) = match &citation.ground {
+            Ground::Clause { clause, notice, .. } => (Some(clause.as_str()), Some(notice.as_str())),
+            Ground::Guardrail { .. } => (None, None),
+        };
+        Self { clause, notice, policy: &citation.policy }
+    }
+}
+
+impl<'a> FactsForm<'a> {
+    fn of(facts: &'a Facts) -> Self {
+        Self {
+            account: facts.account,
+            as_of: facts.as_of,
+            call: facts.call,
+            channels: facts.channels,
+            consent: facts.consent.as_str(),
+            direction: facts.direction.map(|direction| direction.as_str()),
+            duration_seconds: facts.duration_seconds,
+            encrypted: facts.encrypted,
+            started_at: facts.started_at,
+            status: facts.status.as_str(),
+        }
+    }
+}
+
+impl MediaForm {
+    fn of(media: &MediaRef) -> Self {
+        let channels = match media.form {
+            Form::Audio { channels: Some(Channels::Mono), .. } => Some(1),
+            Form::Audio { channels: Some(Channels::Dual), .. } => Some(2),
+            Form::Audio { channels: None, .. } | Form::Metadata => None,
+        };
+        let MediaRef { account, recording, .. } = *media;
+        Self { account, channels, form: media.form_name(), recording }
+    }
+}

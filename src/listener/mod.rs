@@ -1,0 +1,304 @@
+//! Sockets: from a TCP connection to requests, and a shutdown that ends streams in order.
+//!
+//! Each worker is a thread with its own runtime, its own listening socket on the shared port
+//! (`SO_REUSEPORT`, so that the kernel spreads connections) and its own connections upstream; a
+//! request stays on one thread. TLS is in `tls.rs`. HTTP/1.1 and HTTP/2 are picked by ALPN, never
+//! by sniffing. This room knows nothing of policies.
+
+mod io;
+mod operations;
+mod tls;
+
+pub use operations::Readiness;
+pub use tls::{TlsError, server_config};
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::config;
+use crate::gate::Worker;
+use io::WriteTimeout;
+
+/// LIMIT: what hyper and rustls buffer for one connection. Bulk runs no slower for it, and slow
+/// readers cost memory in proportion to it.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// LIMIT: connections that wait in the kernel.
+const BACKLOG: u32 = 1024;
+
+/// How often the runtime looks at sockets, in polls: seldom makes bulk streams starve small ones.
+const EVENT_INTERVAL: u32 = 4;
+
+/// A listener that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A thread or its runtime cannot be made.
+    #[error("cannot start a worker")]
+    Worker(#[source] std::io::Error),
+}
+
+/// What a server is made of.
+#[derive(Debug)]
+pub struct Settings {
+    /// Address, workers, drain.
+    pub listen: config::Listen,
+    /// The operator's listener.
+    pub operations: config::Operations,
+    /// Limits on callers.
+    pub limits: config::Limits,
+    /// Certificates and protocols.
+    pub tls: Arc<ServerConfig>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    operations: Option<SocketAddr>,
+    drain: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts the workers. `make` makes each worker its own gate.
+    ///
+    /// # Errors
+    /// [`ListenError`] if an address is taken or a thread cannot be made.
+    pub fn start(
+        settings: Settings,
+        readiness: Readiness,
+        make: impl Fn() -> Worker,
+    ) -> Result<Self, ListenError> {
+        let count = match settings.listen.workers.as_usize() {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            count => count,
+        };
+        let (drain, draining) = watch::channel(false);
+        let connections = Arc::new(Semaphore::new(settings.limits.connections_max.as_usize()));
+        let mut server =
+            Self { address: settings.listen.address, operations: None, drain, threads: Vec::new() };
+        if let Some(address) = settings.operations.address {
+            let (address, thread) = operations::start(address, readiness, draining.clone())?;
+            server.operations = Some(address);
+            server.threads.push(thread);
+        }
+        for index in 0..count {
+            // Port 0 is settled by the first worker; the others join it.
+            let socket = bind(server.address)?;
+            server.address = socket.local_addr().map_err(ListenError::Worker)?;
+            let seat = Seat {
+                worker: Arc::new(make()),
+                limits: settings.limits.clone(),
+                drain_time: settings.listen.drain_seconds.duration(),
+                tls: TlsAcceptor::from(Arc::clone(&settings.tls)),
+                connections: Arc::clone(&connections),
+                draining: draining.clone(),
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .event_interval(EVENT_INTERVAL)
+                .build()
+                .map_err(ListenError::Worker)?;
+            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+            let run = move || {
+                if let Err(error) = runtime.block_on(seat.serve(socket)) {
+                    tracing::error!(%error, "a worker cannot accept connections");
+                }
+            };
+            server.threads.push(thread.spawn(run).map_err(ListenError::Worker)?);
+        }
+        Ok(server)
+    }
+
+    /// Where it listens, with the port that was settled.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the operator's listener is.
+    #[must_use]
+    pub fn operations(&self) -> Option<SocketAddr> {
+        self.operations
+    }
+
+    /// Stops accepting, lets running streams end until the deadline, cuts the rest, and returns
+    /// when all of them have written their outcome.
+    pub fn stop(self) {
+        // Nobody listening any more means that all workers have ended already.
+        let _ = self.drain.send(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker ended badly");
+            }
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
+    let bind = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    let source = |source| ListenError::Bind { address, source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.map_err(ListenError::Worker)?;
+    let _inside = runtime.enter();
+    let listener: TcpListener = bind().and_then(|s| s.listen(BACKLOG)).map_err(source)?;
+    listener.into_std().map_err(source)
+}
+
+/// One worker's place: what it needs to serve connections.
+struct Seat {
+    worker: Arc<Worker>,
+    limits: config::Limits,
+    drain_time: Duration,
+    tls: TlsAcceptor,
+    connections: Arc<Semaphore>,
+    draining: watch::Receiver<bool>,
+}
+
+impl Seat {
+    async fn serve(self, socket: std::net::TcpListener) -> std::io::Result<()> {
+        let listener = TcpListener::from_std(socket)?;
+        let seat = Arc::new(self);
+        let mut draining = seat.draining.clone();
+        let mut open = tokio::task::JoinSet::new();
+        loop {
+            // LIMIT: at connections_max the next one waits in the kernel.
+            let place = Arc::clone(&seat.connections).acquire_owned();
+            let accepted = tokio::select! {
+                _ = draining.wait_for(|draining| *draining) => break,
+                accepted = async { (place.await, listener.accept().await) } => accepted,
+                Some(_) = open.join_next() => continue,
+            };
+            let (Ok(place), accepted) = accepted else { break };
+            match accepted {
+                Ok((tcp, peer)) => {
+                    let seat = Arc::clone(&seat);
+                    open.spawn(async move {
+                        seat.connection(tcp, peer).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: wait for some to come back.
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(listener);
+        let all = async { while open.join_next().await.is_some() {} };
+        if timeout(seat.drain_time, all).await.is_err() {
+            tracing::warn!(count = open.len(), "cut the streams that did not end in time");
+            // Aborted tasks drop their disclosures, which writes their outcomes.
+            open.shutdown().await;
+        }
+        Ok(())
+    }
+
+    async fn connection(&self, tcp: TcpStream, peer: SocketAddr) {
+        let limits = &self.limits;
+        if tcp.set_nodelay(true).is_err() {
+            return;
+        }
+        let tcp = WriteTimeout::new(tcp, limits.write_timeout_ms.duration());
+        let handshake = timeout(limits.handshake_timeout_ms.duration(), self.tls.accept(tcp));
+        let mut tls = match handshake.await {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+        };
+        tls.get_mut().1.set_buffer_limit(Some(BUFFER_BYTES));
+        let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        let ended = match is_h2 {
+            true => self.http2(tls, peer).await,
+            false => self.http1(tls, peer).await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "connection ended badly");
+        }
+    }
+
+    async fn http1(&self, tls: TlsStream<WriteTimeout>, peer: SocketAddr) -> hyper::Result<()> {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_timeout_ms.duration())
+            .max_buf_size(BUFFER_BYTES)
+            .max_headers(self.limits.header_count_max.as_usize());
+        let connection = http.serve_connection(TokioIo::new(tls), self.service(peer));
+        let mut connection = std::pin::pin!(connection);
+        let mut draining = self.draining.clone();
+        tokio::select! {
+            ended = &mut connection => return ended,
+            _ = draining.wait_for(|draining| *draining) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    }
+
+    async fn http2(&self, tls: TlsStream<WriteTimeout>, peer: SocketAddr) -> hyper::Result<()> {
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        let header_bytes = u32::try_from(self.limits.header_bytes_max.get()).unwrap_or(u32::MAX);
+        http.timer(TokioTimer::new())
+            .max_concurrent_streams(u32::try_from(self.limits.streams_max.get()).unwrap_or(100))
+            .max_header_list_size(header_bytes.saturating_add(16 * 1024))
+            .max_send_buf_size(BUFFER_BYTES)
+            .keep_alive_interval(Some(Duration::from_secs(20)))
+            .keep_alive_timeout(Duration::from_secs(20));
+        let connection = http.serve_connection(TokioIo::new(tls), self.service(peer));
+        let mut connection = std::pin::pin!(connection);
+        let mut draining = self.draining.clone();
+        tokio::select! {
+            ended = &mut connection => return ended,
+            _ = draining.wait_for(|draining| *draining) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    }
+
+    fn service(
+        &self,
+        peer: SocketAddr,
+    ) -> impl hyper::service::Service<
+        http::Request<Incoming>,
+        Response = http::Response<crate::stream::ReplyBody>,
+        Error = Infallible,
+        Future: Send,
+    > + use<> {
+        let worker = Arc::clone(&self.worker);
+        service_fn(move |request| {
+            let worker = Arc::clone(&worker);
+            async move { Ok::<_, Infallible>(worker.answer(request, peer).await) }
+        })
+    }
+}

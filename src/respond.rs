@@ -1,0 +1,363 @@
+//! Answers: the only place where a refusal or a failure becomes HTTP.
+//!
+//! Every header that a caller sees is set here; nothing of an upstream's answer is copied. An
+//! error is `application/problem+json` (RFC 9457) that is also Twilio's error object, so that
+//! Twilio's SDKs raise it as their own; where a caller asks for XML on a path without `.json`, it
+//! is Twilio's XML. The member `type` is left out on purpose: with it, twilio-python would take
+//! the error for another kind.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER,
+    STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Response, StatusCode, Version};
+use serde::Serialize;
+
+use crate::asked::BadRequest;
+use crate::facts::FactsError;
+use crate::identity::Stranger;
+use crate::ledger::{Ending, EntryId, OpenDisclosure};
+use crate::media::{Confusion, TargetError};
+use crate::policy::{Ground, Reason, Refusal};
+use crate::stream::ReplyBody;
+use crate::upstream::{Opened, UpstreamError};
+
+/// The header that names the ledger entry of an answer.
+pub const ENTRY_HEADER: HeaderName = HeaderName::from_static("noticegate-entry");
+
+/// An error as it is told to the caller.
+#[derive(Clone, Debug, Default)]
+pub struct Problem {
+    status: StatusCode,
+    code: u32,
+    message: String,
+    reason: &'static str,
+    clause: Option<(String, String, String)>,
+    retry_after: Option<u32>,
+    challenge: Option<String>,
+    closes: bool,
+}
+
+/// The JSON form. Twilio's four members come first.
+#[derive(Serialize)]
+struct Json<'a> {
+    code: u32,
+    message: &'a str,
+    more_info: String,
+    status: u16,
+    title: &'a str,
+    detail: &'a str,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<EntryId>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: u32, reason: &'static str, message: impl ToString) -> Self {
+        Self { status, code, reason, message: message.to_string(), ..Self::default() }
+    }
+
+    fn retry_after(self, seconds: Option<u32>) -> Self {
+        Self { retry_after: seconds, ..self }
+    }
+
+    /// Nobody proved who they are.
+    #[must_use]
+    pub fn stranger(stranger: Stranger) -> Self {
+        if stranger == Stranger::KeysUnavailable {
+            let problem =
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, 20503, "keys-unavailable", stranger);
+            return problem.retry_after(Some(10));
+        }
+        // RFC 6750, 3.1: without any token there is no error to name.
+        let challenge = match stranger {
+            Stranger::NoToken => r#"Bearer realm="noticegate""#.to_owned(),
+            other => format!(
+                r#"Bearer realm="noticegate", error="invalid_token", error_description="{other}""#
+            ),
+        };
+        let problem = Self::new(StatusCode::UNAUTHORIZED, 20003, "stranger", stranger);
+        Self { challenge: Some(challenge), ..problem }
+    }
+
+    /// The request's form is wrong.
+    #[must_use]
+    pub fn bad_request(bad: &BadRequest) -> Self {
+        let (status, code) = match bad {
+            BadRequest::Method => (StatusCode::METHOD_NOT_ALLOWED, 20004),
+            BadRequest::Misdirected => (StatusCode::MISDIRECTED_REQUEST, 20001),
+            BadRequest::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, 20001),
+            BadRequest::Target(TargetError::NotServed) => (StatusCode::NOT_FOUND, 20404),
+            BadRequest::Target(TargetError::Confusing(Confusion::TooLong)) => {
+                (StatusCode::URI_TOO_LONG, 20001)
+            }
+            BadRequest::Host
+            | BadRequest::Body
+            | BadRequest::Target(_)
+            | BadRequest::Condition(_)
+            | BadRequest::Purpose => (StatusCode::BAD_REQUEST, 20001),
+        };
+        // What follows a request that could be read in two ways is not read at all.
+        let closes = matches!(bad, BadRequest::Host | BadRequest::Body | BadRequest::Misdirected);
+        Self { closes, ..Self::new(status, code, "bad-request", bad) }
+    }
+
+    /// The policies say no.
+    #[must_use]
+    pub fn refusal(refusal: &Refusal) -> Self {
+        let reason = refusal.code();
+        match &refusal.reason {
+            Reason::NotForCaller => Self::not_found(),
+            Reason::Undecidable(_) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::new(status, 20503, reason, refusal).retry_after(Some(30))
+            }
+            _ => {
+                let clause = refusal.citation().and_then(|citation| match &citation.ground {
+                    Ground::Clause { clause, quote, notice } => {
+                        Some((clause.clone(), quote.clone(), notice.to_string()))
+                    }
+                    Ground::Guardrail { .. } => None,
+                });
+                Self { clause, ..Self::new(StatusCode::FORBIDDEN, 20403, reason, refusal) }
+            }
+        }
+    }
+
+    /// There is no such thing, or the caller may not know of it: the same words for both.
+    #[must_use]
+    pub fn not_found() -> Self {
+        let message = "The requested resource was not found";
+        Self::new(StatusCode::NOT_FOUND, 20404, "not-found", message)
+    }
+
+    /// The facts for a decision cannot be had.
+    #[must_use]
+    pub fn facts(error: &FactsError) -> Self {
+        match error {
+            FactsError::NoSuchRecording => Self::not_found(),
+            FactsError::Busy { retry_after } => Self::busy(*retry_after),
+            other => {
+                let message =
+                    format!("This cannot be decided at the moment, so it is refused: {other}.");
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::new(status, 20503, "undecidable", message).retry_after(Some(5))
+            }
+        }
+    }
+
+    /// The ledger takes no entry.
+    #[must_use]
+    pub fn ledger() -> Self {
+        let message = "The record of disclosures cannot be written at the moment, so nothing is \
+                       disclosed.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, 20503, "ledger-closed", message).retry_after(Some(5))
+    }
+
+    fn busy(retry_after: Option<u32>) -> Self {
+        let message = "Too many requests for this account are under way";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::new(status, 20429, "busy", message).retry_after(Some(retry_after.unwrap_or(1)))
+    }
+
+    fn upstream(error: &UpstreamError) -> Self {
+        match error {
+            UpstreamError::NotFound | UpstreamError::NoAccount => Self::not_found(),
+            UpstreamError::Gone => {
+                Self::new(StatusCode::GONE, 20410, "gone", "The requested resource is gone")
+            }
+            UpstreamError::Busy { retry_after } => Self::busy(*retry_after),
+            UpstreamError::Rejected { code } => {
+                let message = match code {
+                    16109 => "MP3 is not available for an encrypted recording; ask for .wav",
+                    _ => "Cannot download a dual-channel presentation of a mono recording",
+                };
+                Self::new(StatusCode::BAD_REQUEST, *code, "rejected", message)
+            }
+            UpstreamError::TimedOut(_) => Self::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                20503,
+                "upstream",
+                "Twilio took too long to answer",
+            ),
+            UpstreamError::Credential
+            | UpstreamError::Status(_)
+            | UpstreamError::Unreachable(_)
+            | UpstreamError::Redirect(_)
+            | UpstreamError::Unusable(_) => {
+                let message = "Twilio's answer cannot be used";
+                Self::new(StatusCode::BAD_GATEWAY, 20500, "upstream", message)
+            }
+        }
+    }
+
+    /// The status, for logs.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// The answer, in the form that the caller understands.
+    #[must_use]
+    pub fn into_response(
+        self,
+        form: ErrorForm,
+        entry: Option<EntryId>,
+        version: Version,
+    ) -> Response<ReplyBody> {
+        let (content_type, text) = match form {
+            ErrorForm::Json => ("application/problem+json", self.json(entry)),
+            ErrorForm::Xml => ("application/xml", self.xml()),
+        };
+        let length = text.len();
+        let mut response = Response::new(ReplyBody::text(Bytes::from(text)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        common(headers, entry);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = self.challenge.and_then(|c| HeaderValue::try_from(c).ok()) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        if self.closes && version != Version::HTTP_2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    fn json(&self, entry: Option<EntryId>) -> Vec<u8> {
+        let clause = self.clause.as_ref();
+        let json = Json {
+            code: self.code,
+            message: &self.message,
+            more_info: self.more_info(),
+            status: self.status.as_u16(),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            detail: &self.message,
+            reason: self.reason,
+            clause: clause.map(|(clause, _, _)| clause.as_str()),
+            quote: clause.map(|(_, quote, _)| quote.as_str()),
+            notice: clause.map(|(_, _, notice)| notice.as_str()),
+            entry,
+        };
+        serde_json::to_vec(&json).unwrap_or_default()
+    }
+
+    fn xml(&self) -> Vec<u8> {
+        let message = self.message.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        format!(
+            "<?xml version='1.0' encoding='UTF-8'?>\n<TwilioResponse><RestException>\
+             <Code>{}</Code><Message>{message}</Message><MoreInfo>{}</MoreInfo>\
+             <Status>{}</Status></RestException></TwilioResponse>",
+            self.code,
+            self.more_info(),
+            self.status.as_u16(),
+        )
+        .into_bytes()
+    }
+
+    fn more_info(&self) -> String {
+        format!("https://www.twilio.com/docs/errors/{}", self.code)
+    }
+}
+
+/// The two forms of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// Problem and Twilio's JSON in one.
+    Json,
+    /// Twilio's XML.
+    Xml,
+}
+
+impl ErrorForm {
+    /// XML only where Twilio would send it (a path without `.json`) to a caller that names XML and
+    /// neither JSON nor HTML (browsers name XML too, and people read JSON more easily).
+    #[must_use]
+    pub fn wanted(path: &str, headers: &HeaderMap) -> Self {
+        let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
+        let names = |kind: &str| accept.contains(kind);
+        let xml = names("application/xml") || names("text/xml");
+        match xml && !names("json") && !names("text/html") && !path.ends_with(".json") {
+            true => Self::Xml,
+            false => Self::Json,
+        }
+    }
+}
+
+/// Hands an opened answer to the caller, or says why there is none, and pays with the disclosure.
+#[must_use]
+pub fn disclose(
+    mut disclosure: OpenDisclosure,
+    answer: Result<Opened, UpstreamError>,
+    form: ErrorForm,
+    version: Version,
+) -> Response<ReplyBody> {
+    let entry = disclosure.id();
+    let opened = match answer {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::warn!(entry = %entry, %error, "upstream gave nothing to disclose");
+            let problem = Problem::upstream(&error);
+            disclosure.answer(problem.status(), 0);
+            disclosure.close(Ending::UpstreamError);
+            return problem.into_response(form, Some(entry), version);
+        }
+    };
+    let first = opened.range.and_then(|(part, _)| part).map_or(0, |(first, _)| first);
+    disclosure.answer(opened.status, first);
+    let mut response = Response::new(ReplyBody::text(Bytes::new()));
+    *response.status_mut() = StatusCode::from_u16(opened.status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    common(headers, Some(entry));
+    describe(headers, &opened);
+    *response.body_mut() = ReplyBody::disclosure(opened.body, disclosure);
+    response
+}
+
+fn common(headers: &mut HeaderMap, entry: Option<EntryId>) {
+    // What was decided for this caller now is nobody else's, and not even theirs later.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let https = HeaderValue::from_static("max-age=31536000");
+    headers.insert(STRICT_TRANSPORT_SECURITY, https);
+    if let Some(entry) = entry.and_then(|entry| HeaderValue::try_from(entry.to_string()).ok()) {
+        headers.insert(ENTRY_HEADER, entry);
+    }
+}
+
+fn describe(headers: &mut HeaderMap, opened: &Opened) {
+    let mut insert = |name: HeaderName, value: Option<String>| {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
+    };
+    let number = |n: Option<u64>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
+    insert(CONTENT_LENGTH, opened.length.map(|length| length.to_string()));
+    insert(ETAG, opened.tag.as_ref().map(ToString::to_string));
+    insert(LAST_MODIFIED, opened.modified.map(|date| date.to_string()));
+    insert(ACCEPT_RANGES, opened.ranges.then(|| "bytes".to_owned()));
+    let range = opened.range.map(|(part, total)| match part {
+        Some((first, last)) => format!("bytes {first}-{last}/{}", number(total)),
+        None => format!("bytes */{}", number(total)),
+    });
+    insert(CONTENT_RANGE, range);
+    if matches!(opened.status, 200 | 206) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(opened.content_type));
+    }
+}

@@ -1,0 +1,217 @@
+//! From a configuration to a running gate.
+//!
+//! `serve`, `config check`, the demo and the tests all come through here, so that what is checked
+//! is what starts. [`Prepared`] has read and checked everything that can be checked without
+//! listening or writing; [`Prepared::start`] opens the ledger and the sockets.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::asked::Rules;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::facts::FactStore;
+use crate::folder::{self, FolderError};
+use crate::gate::{Gate, Worker};
+use crate::identity::{Identity, KeyError, Role};
+use crate::ledger::{Health, Ledger, OpenError};
+use crate::listener::{self, ListenError, Readiness, Server, TlsError};
+use crate::policy::{LoadError, Policies};
+use crate::upstream::{Accounts, AccountsError, Documents, Upstream};
+
+/// How often the issuers' keys are looked at for being due.
+const KEYS_TICK: Duration = Duration::from_secs(5);
+
+/// Why a gate does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The policy folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The policies in it.
+    #[error(transparent)]
+    Policies(#[from] LoadError),
+    /// An issuer maps a claim to a role that no policy knows.
+    #[error(
+        "configuration key `issuer.roles` of `{issuer}`: the policies have no role `{role}`; they \
+         have {known}"
+    )]
+    UnknownRole {
+        /// The issuer's short name.
+        issuer: String,
+        /// The role.
+        role: String,
+        /// All roles there are.
+        known: String,
+    },
+    /// An issuer's keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// An account.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    /// The sockets.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// Everything that was read and found good.
+#[derive(Debug)]
+pub struct Prepared {
+    config: Config,
+    clock: Clock,
+    policies: Policies,
+    identity: Identity,
+    accounts: Arc<Accounts>,
+    documents: Documents,
+    tls: rustls::ServerConfig,
+}
+
+impl Prepared {
+    /// Reads and checks what a configuration names.
+    ///
+    /// # Errors
+    /// [`StartError`] names the file or key and what to do.
+    pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let policies = Policies::load(&folder::read(&config.policies.directory)?)?;
+        for issuer in &config.issuers {
+            for role in issuer.roles.values() {
+                if !policies.roles().contains(&Role::new(role)) {
+                    let known: Vec<&str> = policies.roles().iter().map(Role::as_str).collect();
+                    return Err(StartError::UnknownRole {
+                        issuer: issuer.name.clone(),
+                        role: role.clone(),
+                        known: known.join(", "),
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            identity: Identity::new(&config.issuers, &config.limits, clock.clone())?,
+            accounts: Arc::new(Accounts::new(&config.accounts)?),
+            documents: Documents::new(&config.issuers, &config.upstream)?,
+            tls: listener::server_config(&config.listen.certificate, &config.listen.key)?,
+            policies,
+            config,
+            clock,
+        })
+    }
+
+    /// What was loaded, for `config check` to tell.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// Opens the ledger and the sockets.
+    ///
+    /// # Errors
+    /// [`StartError`] if the ledger or an address cannot be used.
+    pub fn start(self) -> Result<Running, StartError> {
+        let Self { config, clock, policies, identity, accounts, documents, tls } = self;
+        let ledger = Ledger::open(&config.ledger, clock.clone(), policies.digest())?;
+        let gate = Arc::new(Gate {
+            rules: Rules {
+                names: config.listen.names.clone(),
+                header_bytes_max: config.limits.header_bytes_max.as_usize(),
+            },
+            facts: FactStore::new(&config.facts, clock.clone()),
+            identity,
+            clock,
+            policies,
+            ledger,
+            accounts,
+            documents,
+        });
+        let keys = KeyKeeper::start(Arc::clone(&gate)).map_err(ListenError::Worker)?;
+        let settings = listener::Settings {
+            listen: config.listen,
+            operations: config.operations,
+            limits: config.limits.clone(),
+            tls: Arc::new(tls),
+        };
+        let watched = gate.ledger.clone();
+        let readiness = Readiness::new(move || match watched.health() {
+            Health::Open => Ok(()),
+            Health::Closed(reason) => Err(format!("the ledger is closed: {reason}")),
+        });
+        let server = Server::start(settings, readiness, || Worker {
+            gate: Arc::clone(&gate),
+            upstream: Upstream::new(
+                Arc::clone(&gate.accounts),
+                config.upstream.clone(),
+                &config.limits,
+            ),
+        })?;
+        Ok(Running { server, gate, keys })
+    }
+}
+
+/// A running gate.
+#[derive(Debug)]
+pub struct Running {
+    server: Server,
+    gate: Arc<Gate>,
+    keys: KeyKeeper,
+}
+
+impl Running {
+    /// The sockets.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The ledger's state.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.gate.ledger.health()
+    }
+
+    /// Lets streams end, closes the ledger with a stop entry, and returns when all is written.
+    pub fn stop(self) {
+        self.server.stop();
+        self.keys.stop();
+        self.gate.ledger.close();
+    }
+}
+
+/// The thread that keeps the issuers' keys fresh.
+#[derive(Debug)]
+struct KeyKeeper {
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl KeyKeeper {
+    fn start(gate: Arc<Gate>) -> std::io::Result<Self> {
+        let (stop, mut stopping) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let keep = async move {
+            loop {
+                gate.identity.refresh(&gate.documents).await;
+                let tick = tokio::time::timeout(KEYS_TICK, stopping.wait_for(|stop| *stop));
+                if tick.await.is_ok() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("keys".to_owned());
+        let thread = thread.spawn(move || runtime.block_on(keep))?;
+        Ok(Self { stop, thread })
+    }
+
+    fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.thread.join();
+    }
+}

@@ -1,0 +1,93 @@
+//! The body of an answer to a caller: a few bytes of our own words, or a disclosure.
+//!
+//! A disclosure hands on one chunk at a time, when the caller's connection asks for it, and counts
+//! the chunk before it is handed over. It closes its ledger entry when it ends: complete, cut by
+//! the upstream, or dropped because the caller left.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::ledger::{Ending, OpenDisclosure};
+use crate::upstream::{BodyError, MediaBody};
+
+/// A body for a caller.
+#[derive(Debug)]
+pub struct ReplyBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Text(Bytes),
+    Disclosure { body: MediaBody, disclosure: Option<OpenDisclosure> },
+}
+
+impl ReplyBody {
+    /// Our own words.
+    #[must_use]
+    pub fn text(text: Bytes) -> Self {
+        Self(Kind::Text(text))
+    }
+
+    /// Bytes of a recording, with the disclosure that pays for them.
+    #[must_use]
+    pub fn disclosure(body: MediaBody, disclosure: OpenDisclosure) -> Self {
+        if body.is_over() {
+            disclosure.close(Ending::Complete);
+            return Self::text(Bytes::new());
+        }
+        Self(Kind::Disclosure { body, disclosure: Some(disclosure) })
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let (body, disclosure) = match &mut self.0 {
+            Kind::Text(text) if text.is_empty() => return Poll::Ready(None),
+            Kind::Text(text) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Kind::Disclosure { body, disclosure } => (body, disclosure),
+        };
+        let next = ready!(body.poll_bytes(cx));
+        let ending = match &next {
+            Some(Ok(bytes)) => {
+                if let Some(disclosure) = disclosure {
+                    disclosure.count(bytes.len() as u64);
+                }
+                // The connection does not ask again once the length is reached.
+                body.is_over().then_some(Ending::Complete)
+            }
+            None => Some(Ending::Complete),
+            Some(Err(BodyError::Cut | BodyError::Silent)) => Some(Ending::UpstreamCut),
+            Some(Err(BodyError::TooLong)) => Some(Ending::TooLong),
+        };
+        if let Some(ending) = ending
+            && let Some(disclosure) = disclosure.take()
+        {
+            disclosure.close(ending);
+        }
+        Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Text(text) => text.is_empty(),
+            Kind::Disclosure { body, .. } => body.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Kind::Disclosure { body, .. } => {
+                body.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! What upstream answered, checked against what was asked.
+//!
+//! TRUST: an answer is hostile until proven dull. Only statuses that fit the question, one
+//! framing, one length, no content coding, the right kind of type, a range that is the one asked
+//! for. Where upstream ignored a range or a condition that a caller needs for seeking, the gate
+//! applies it itself, so that what the caller gets does not depend on which of Twilio's stores
+//! answered.
+
+use bytes::Bytes;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    LAST_MODIFIED, TRANSFER_ENCODING,
+};
+use serde_json::Value;
+
+use super::UpstreamError;
+use super::body::MediaBody;
+use super::pool::Reply;
+use crate::media::{
+    AudioFormat, ByteRange, Conditions, EntityTag, Form, HttpDate, MediaRef, Validator,
+};
+
+/// How much of an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outline {
+    /// Head and body: GET.
+    Whole,
+    /// The head that GET would have: HEAD.
+    HeadOnly,
+}
+
+/// An answer that may be handed to the caller.
+#[derive(Debug)]
+pub struct Opened {
+    /// 200, 206, 304, 412 or 416.
+    pub status: u16,
+    /// The type, by the form that was asked for.
+    pub content_type: &'static str,
+    /// Bytes of the body, where they are known.
+    pub length: Option<u64>,
+    /// For 206 the first and last byte, and for 206 and 416 the length of the whole if known.
+    pub range: Option<(Option<(u64, u64)>, Option<u64>)>,
+    /// Whether ranges may be asked for.
+    pub ranges: bool,
+    /// The entity tag.
+    pub tag: Option<EntityTag>,
+    /// The date.
+    pub modified: Option<HttpDate>,
+    /// The bytes.
+    pub body: MediaBody,
+}
+
+/// What was asked.
+pub(super) struct Expected<'a> {
+    pub(super) media: MediaRef,
+    pub(super) outline: Outline,
+    /// What the caller asked under which conditions.
+    pub(super) conditions: &'a Conditions,
+    /// The range that went upstream; for HEAD it is one of ours.
+    pub(super) range: Option<ByteRange>,
+}
+
+impl Opened {
+    /// A JSON resource that has been read as a whole.
+    pub(super) fn document(json: Vec<u8>, outline: Outline) -> Self {
+        let length = Some(json.len() as u64);
+        let body = match outline {
+            Outline::Whole => MediaBody::from_bytes(Bytes::from(json)),
+            Outline::HeadOnly => MediaBody::empty(),
+        };
+        let content_type = "application/json";
+        let (range, tag, modified) = (None, None, None);
+        Self { status: 200, content_type, length, range, ranges: false, tag, modified, body }
+    }
+}
+
+/// Reads the head of an audio answer.
+pub(super) fn read(
+    reply: Reply,
+    expected: &Expected<'_>,
+    bytes_max: u64,
+) -> Result<Opened, UpstreamError> {
+    let headers = &reply.parts.headers;
+    let length = framing(headers)?;
+    let head = Head {
+        tag: single(headers, ETAG)?.and_then(EntityTag::parse),
+        modified: single(headers, LAST_MODIFIED)?.and_then(HttpDate::parse),
+        content_type: content_type(&expected.media),
+    };
+    let conditions = expected.conditions;
+    let status = reply.parts.status.as_u16();
+    match status {
+        304 if conditions.if_none_match.is_some() || conditions.if_modified_since.is_some() => {
+            Ok(head.empty(304, None))
+        }
+        412 if conditions.if_match.is_some() || conditions.if_unmodified_since.is_some() => {
+            Ok(head.empty(412, None))
+        }
+        416 if expected.range.is_some() => {
+            let total = content_range(headers)?.1;
+            match (expected.outline, total) {
+                // An empty recording has no byte to probe with.
+                (Outline::HeadOnly, Some(0)) => {
+                    Ok(Opened { length: Some(0), ..head.empty(200, None) })
+                }
+                (Outline::HeadOnly, _) => Err(UpstreamError::Unusable("it has no first byte")),
+                (Outline::Whole, total) => Ok(head.empty(416, Some((None, total)))),
+            }
+        }
+        200 | 206 => {
+            check_type(headers, &expected.media)?;
+            let part = match status {
+                206 => Some(partial(headers, expected.range, length)?),
+                _ => None,
+            };
+            let total = part.map_or(length, |(_, _, total)| total);
+            if total.or(length).is_some_and(|total| total > bytes_max) {
+                return Err(UpstreamError::Unusable("it is longer than response_bytes_max"));
+            }
+            // A condition that upstream ignored.
+            let unchanged = |tag: &EntityTag| {
+                conditions.if_none_match.as_ref().is_some_and(|tags| tags.name_weakly(tag))
+            };
+            if head.tag.as_ref().is_some_and(unchanged) {
+                return Ok(head.empty(304, None));
+            }
+            match expected.outline {
+                Outline::HeadOnly => {
+                    Ok(Opened { length: total, ranges: true, ..head.empty(200, None) })
+                }
+                Outline::Whole => head.whole(reply, expected, part, length, bytes_max),
+            }
+        }
+        _ => Err(UpstreamError::Status(status)),
+    }
+}
+
+/// What the head says beside length and range.
+struct Head {
+    tag: Option<EntityTag>,
+    modified: Option<HttpDate>,
+    content_type: &'static str,
+}
+
+type Part = (u64, u64, Option<u64>);
+
+impl Head {
+    fn empty(self, status: u16, range: Option<(Option<(u64, u64)>, Option<u64>)>) -> Opened {
+        let Self { tag, modified, content_type } = self;
+        let body = MediaBody::empty();
+        Opened { status, content_type, length: None, range, ranges: true, tag, modified, body }
+    }
+
+    fn whole(
+        self,
+        reply: Reply,
+        expected: &Expected<'_>,
+        part: Option<Part>,
+        length: Option<u64>,
+        bytes_max: u64,
+    ) -> Result<Opened, UpstreamError> {
+        let sent = |body| Opened { body, ..self_empty(&self) };
+        let body = MediaBody::from_reply(reply.body, length, bytes_max);
+        if let Some((first, last, total)) = part {
+            let range = Some((Some((first, last)), total));
+            return Ok(Opened { status: 206, length, range, ..sent(body) });
+        }
+        // Upstream sent the whole. If a part was asked for, and this is still the object that the
+        // caller has the rest of, the gate cuts it out.
+        let wanted = expected.conditions.range.filter(|_| self.is_same(expected.conditions));
+        match (wanted, length) {
+            (Some(range), Some(total)) => match range.within(total) {
+                Some((first, last)) => {
+                    let range = Some((Some((first, last)), Some(total)));
+                    let body = body.cut(first, last);
+                    let length = Some(last - first + 1);
+                    Ok(Opened { status: 206, length, range, ..sent(body) })
+                }
+                None => Ok(self.empty(416, Some((None, Some(total))))),
+            },
+            _ => Ok(Opened { status: 200, length, ranges: length.is_some(), ..sent(body) }),
+        }
+    }
+
+    /// RFC 9110, 13.1.5: a range counts only if the validator is the object's, strongly.
+    fn is_same(&self, conditions: &Conditions) -> bool {
+        match &conditions.if_range {
+            None => true,
+            Some(Validator::Tag(tag)) => self.tag.as_ref().is_some_and(|t| t.is_strongly(tag)),
+            Some(Validator::Date(date)) => self.modified.as_ref() == Some(date),
+        }
+    }
+}
+
+fn self_empty(head: &Head) -> Opened {
+    let Head { tag, modified, content_type } = head;
+    Head { tag: tag.clone(), modified: *modified, content_type }.empty(200, None)
+}
+
+fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, UpstreamError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            value.to_str().map(Some).map_err(|_| UpstreamError::Unusable("a header is not text"))
+        }
+        _ => Err(UpstreamError::Unusable("a header comes twice that may come once")),
+    }
+}
+
+/// The length, if the body's end is marked in one way that a cut would violate.
+fn framing(headers: &HeaderMap) -> Result<Option<u64>, UpstreamError> {
+    let chunked = headers.contains_key(TRANSFER_ENCODING);
+    let length = single(headers, CONTENT_LENGTH)?;
+    if chunked && length.is_some() {
+        return Err(UpstreamError::Unusable("it has two framings"));
+    }
+    match single(headers, CONTENT_ENCODING)? {
+        None | Some("identity" | "") => {}
+        Some(_) => return Err(UpstreamError::Unusable("it has a content coding")),
+    }
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if digits { text.parse().ok() } else { None }
+    };
+    match length.map(number) {
+        None => Ok(None),
+        Some(Some(length)) => Ok(Some(length)),
+        Some(None) => Err(UpstreamError::Unusable("its length is not a number")),
+    }
+}
+
+/// The numbers of `Content-Range`: first and last byte, and the length of the whole.
+fn content_range(headers: &HeaderMap) -> Result<(Option<(u64, u64)>, Option<u64>), UpstreamError> {
+    let wrong = UpstreamError::Unusable("its range cannot be read");
+    let read = |text: &str| {
+        let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+        let total = match total {
+            "*" => None,
+            total => Some(total.parse::<u64>().ok()?),
+        };
+        if range == "*" {
+            return Some((None, total));
+        }
+        let (first, last) = range.split_once('-')?;
+        let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
+        let sound = first <= last && total.is_none_or(|total| last < total);
+        sound.then_some((Some((first, last)), total))
+    };
+    match single(headers, CONTENT_RANGE)? {
+        None => Ok((None, None)),
+        Some(text) => read(text).ok_or(wrong),
+    }
+}
+
+/// The part that a 206 holds, if it is the one that was asked for.
+fn partial(
+    headers: &HeaderMap,
+    asked: Option<ByteRange>,
+    length: Option<u64>,
+) -> Result<Part, UpstreamError> {
+    let asked = asked.ok_or(UpstreamError::Unusable("a part came that was not asked for"))?;
+    let (Some((first, last)), total) = content_range(headers)? else {
+        return Err(UpstreamError::Unusable("a part came without its range"));
+    };
+    let fits = match total {
+        Some(total) => asked.within(total) == Some((first, last)),
+        None => match asked {
+            ByteRange::From(from) => first == from,
+            ByteRange::Within(from, to) => first == from && last <= to,
+            ByteRange::Last(_) => false,
+        },
+    };
+    if !fits || length.is_some_and(|length| length != last - first + 1) {
+        return Err(UpstreamError::Unusable("another part came than was asked for"));
+    }
+    Ok((first, last, total))
+}
+
+fn content_type(media: &MediaRef) -> &'static str {
+    match media.form {
+        Form::Audio { format: AudioFormat::Mp3, .. } => "audio/mpeg",
+        Form::Audio { format: AudioFormat::Unnamed | AudioFormat::Wav, .. } => "audio/x-wav",
+        Form::Metadata => "application/json",
+    }
+}
+
+/// A page or an error text in the place of sound is not sound, whatever its status.
+fn check_type(headers: &HeaderMap, media: &MediaRef) -> Result<(), UpstreamError> {
+    let said = single(headers, CONTENT_TYPE)?.unwrap_or("application/octet-stream");
+    let said = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let sound: &[&str] = match content_type(media) {
+        "audio/mpeg" => &["audio/mpeg", "audio/mp3", "audio/x-mpeg"],
+        "audio/x-wav" => &["audio/x-wav", "audio/wav", "audio/wave", "audio/vnd.wave"],
+        _ => &["application/json"],
+    };
+    // Object stores do not always know what they hold.
+    let unknown = ["application/octet-stream", "binary/octet-stream"];
+    let is_audio = matches!(media.form, Form::Audio { .. });
+    if sound.contains(&said.as_str()) || (is_audio && unknown.contains(&said.as_str())) {
+        Ok(())
+    } else {
+        Err(UpstreamError::Unusable("its type is not the one that was asked for"))
+    }
+}
+
+/// Checks the head of a JSON resource.
+pub(super) fn check_document(reply: &Reply) -> Result<(), UpstreamError> {
+    framing(&reply.parts.headers)?;
+    let said = single(&reply.parts.headers, CONTENT_TYPE)?.unwrap_or_default();
+    match (reply.parts.status.as_u16(), said.split(';').next().map(str::trim)) {
+        (200, Some("application/json")) => Ok(()),
+        (200, _) => Err(UpstreamError::Unusable("a resource is not JSON")),
+        (other, _) => Err(UpstreamError::Status(other)),
+    }
+}
+
+/// Puts the gate's own URL in the place of the one URL that leads to the media. Keys are neither
+/// added nor lost, and keep their order.
+pub(super) fn rewrite_metadata(
+    json: &[u8],
+    media: &MediaRef,
+    public_origin: &str,
+) -> Result<Vec<u8>, UpstreamError> {
+    let wrong = UpstreamError::Unusable("a resource is not JSON");
+    let mut value: Value = serde_json::from_slice(json).map_err(|_| wrong.clone())?;
+    let fields = value.as_object_mut().ok_or(wrong.clone())?;
+    let unnamed = Form::Audio { format: AudioFormat::Unnamed, channels: None };
+    let own = MediaRef { form: unnamed, ..*media };
+    if let Some(url) = fields.get_mut("media_url")
+        && url.is_string()
+    {
+        *url = Value::String(format!("{public_origin}{own}"));
+    }
+    // Any other absolute URL would be one that Twilio does not document here. It could be signed,
+    // so it goes no further; the key stays.
+    for field in fields.iter_mut().filter(|(name, _)| *name != "media_url") {
+        hide_urls(field.1);
+    }
+    serde_json::to_vec(&value).map_err(|_| wrong)
+}
+
+fn hide_urls(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains("://") => *value = Value::Null,
+        Value::Array(items) => items.iter_mut().for_each(hide_urls),
+        Value::Object(map) => map.values_mut().for_each(hide_urls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Twilio's error code in a JSON or XML error, if it is one that the caller can act on.
+pub(super) fn twilio_code(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok()?;
+    let json = serde_json::from_str::<Value>(text).ok();
+    let code = match json {
+        Some(json) => json.get("code")?.as_u64().and_then(|code| u32::try_from(code).ok())?,
+        None => {
+            let (_, rest) = text.split_once("<Code>")?;
+            rest.split_once("</Code>")?.0.trim().parse().ok()?
+        }
+    };
+    // 16109: no mp3 of an encrypted recording. 16113: no dual-channel file of a mono recording.
+    matches!(code, 16109 | 16113).then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let value = |text: &'static str| HeaderValue::from_static(text);
+        pairs.iter().map(|(name, text)| (name.clone(), value(text))).collect()
+    }
+
+    #[test]
+    fn a_part_must_be_the_one_that_was_asked_for() {
+        let part = |range: &'static str, length, asked| {
+            partial(&headers(&[(CONTENT_RANGE, range)]), Some(asked), length)
+        };
+        let asked = ByteRange::Within(5, 9);
+        assert_eq!(part("bytes 5-9/10", Some(5), asked), Ok((5, 9, Some(10))));
+        assert_eq!(part("bytes 5-7/8", Some(3), asked), Ok((5, 7, Some(8))));
+        assert_eq!(part("bytes 5-9/*", None, asked), Ok((5, 9, None)));
+        for (range, length) in [
+            ("bytes 4-9/10", None),
+            ("bytes 5-8/10", None),
+            ("bytes 5-9/10", Some(4)),
+            ("bytes 5-9/9", None),
+            ("bytes 9-5/10", None),
+            ("bytes */10", None),
+            ("items 5-9/10", None),
+            ("bytes 5-9", None),
+        ] {
+            assert!(part(range, length, asked).is_err(), "{range}");
+        }
+        assert!(partial(&headers(&[(CONTENT_RANGE, "bytes 0-1/2")]), None, None).is_err());
+    }
+
+    #[test]
+    fn two_framings_and_codings_are_refused() {
+        let refused = |pairs: &[(HeaderName, &'static str)]| framing(&headers(pairs)).is_err();
+        assert!(refused(&[(TRANSFER_ENCODING, "chunked"), (CONTENT_LENGTH, "5")]));
+        assert!(refused(&[(CONTENT_LENGTH, "+5")]));
+        assert!(refused(&[(CONTENT_LENGTH, "5, 5")]));
+        assert!(refused(&[(CONTENT_ENCODING, "gzip")]));
+        assert_eq!(framing(&headers(&[(CONTENT_LENGTH, "5")])), Ok(Some(5)));
+        assert_eq!(framing(&headers(&[(TRANSFER_ENCODING, "chunked")])), Ok(None));
+    }
+
+    #[test]
+    fn urls_in_metadata_lead_to_the_gate_or_nowhere() {
+        let media = MediaRef {
+            account: "AC00000000000000000000000000000001".parse().unwrap(),
+            recording: "RE00000000000000000000000000000001".parse().unwrap(),
+            form: Form::Metadata,
+        };
+        let json = br#"{"z":1,"media_url":"https://s3.example/x?sig=1","uri":"/2010-04-01/x.json",
+            "a":{"b":["https://t.example/1","x"]},"m":null}"#;
+        let own = rewrite_metadata(json, &media, "https://rec.example.com").unwrap();
+        assert_eq!(
+            String::from_utf8(own).unwrap(),
+            "{\"z\":1,\"media_url\":\"https://rec.example.com/2010-04-01/Accounts/\
+             AC00000000000000000000000000000001/Recordings/RE00000000000000000000000000000001\",\
+             \"uri\":\"/2010-04-01/x.json\",\"a\":{\"b\":[null,\"x\"]},\"m\":null}"
+        );
+    }
+
+    #[test]
+    fn only_codes_that_help_the_caller_pass() {
+        assert_eq!(twilio_code(br#"{"code":16113,"message":"x"}"#), Some(16113));
+        let xml =
+            b"<TwilioResponse><RestException><Code>16109</Code></RestException></TwilioResponse>";
+        assert_eq!(twilio_code(xml), Some(16109));
+        assert_eq!(twilio_code(br#"{"code":20003}"#), None);
+        assert_eq!(twilio_code(b"<html>"), None);
+    }
+}
