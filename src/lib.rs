@@ -30,11 +30,12 @@
 //! | [`respond`], [`stream`] | answers in the gate's own words; bytes, counted |
 //!
 //! Around them: [`config`], [`folder`] (policies on disk), [`serve`] (from a configuration to a
-//! running gate), [`clock`], [`secret`], `telemetry`, `cli`; and for desks and tests `certs`
-//! and `standin`, which plays Twilio. Imports point one way; `tests/gate/house.rs` keeps that
+//! running gate), [`clock`], [`secret`], `telemetry`, `cli`; and for desks and tests [`certs`]
+//! and [`standin`], which plays Twilio. Imports point one way; `tests/gate/house.rs` keeps that
 //! rule and the others of `docs/ARCHITECTURE.md`.
 
 pub mod asked;
+pub mod certs;
 pub mod clock;
 pub mod config;
 pub mod facts;
@@ -50,5 +51,6 @@ pub mod purpose;
 pub mod respond;
 pub mod secret;
 pub mod serve;
+pub mod standin;
 pub mod stream;
 pub mod upstream;
