@@ -30,12 +30,13 @@
 //! | [`respond`], [`stream`] | answers in the gate's own words; bytes, counted |
 //!
 //! Around them: [`config`], [`folder`] (policies on disk), [`serve`] (from a configuration to a
-//! running gate), [`clock`], [`secret`], `telemetry`, `cli`; and for desks and tests [`certs`]
+//! running gate), [`clock`], [`secret`], [`telemetry`], [`cli`]; and for desks and tests [`certs`]
 //! and [`standin`], which plays Twilio. Imports point one way; `tests/gate/house.rs` keeps that
 //! rule and the others of `docs/ARCHITECTURE.md`.
 
 pub mod asked;
 pub mod certs;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod facts;
@@ -53,4 +54,5 @@ pub mod secret;
 pub mod serve;
 pub mod standin;
 pub mod stream;
+pub mod telemetry;
 pub mod upstream;

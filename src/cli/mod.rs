@@ -1,0 +1,106 @@
+//! The command line: one file a command.
+//!
+//! Commands return an [`Exit`]; only `main` ends the process. What a command tells goes to
+//! standard output, what goes wrong to standard error.
+
+mod config;
+mod demo;
+mod ledger;
+mod serve;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Decides and records each access to Twilio recordings by the published privacy notice.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "\
+Start with:\n  noticegate demo\n\nExit status: 0 done, 1 failed, 2 refused, 3 invalid input, \
+4 ledger broken"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Serve(serve::Serve),
+    Config(config::Config),
+    Ledger(ledger::Ledger),
+    Token(token::Token),
+}
+
+/// How a read command prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON value a line.
+    Json,
+}
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+struct ConfigPath {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "noticegate.toml", env = "NOTICEGATE_CONFIG")]
+    config: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Done,
+    Failed,
+    Invalid,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Invalid => 3,
+        })
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Demo(command) => command.run(),
+        Command::Serve(command) => command.run(),
+        Command::Config(command) => command.run(),
+        Command::Ledger(command) => command.run(),
+        Command::Token(command) => command.run(),
+    };
+    exit.into()
+}
+
+/// Prints a line on standard output. A reader that has gone away is no error of ours.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Prints an error with its causes on standard error.
+fn complain(error: &dyn std::error::Error) {
+    use std::io::Write;
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(out, "noticegate: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = writeln!(out, "  because: {cause}");
+        source = cause.source();
+    }
+}

@@ -1,0 +1,30 @@
+//! The log, on standard error.
+//!
+//! Text or JSON lines. No token, credential, share link, telephone number, header or query string
+//! is ever given to it; a test runs every story at the finest level and looks. The log is not the
+//! ledger: it may be lost.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat, LogLevel};
+
+/// Sets the process's log up. Later calls change nothing.
+pub fn start(log: &Log) {
+    let level = match log.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    // Libraries below `warn` would print header values.
+    let filter = EnvFilter::new(format!("warn,noticegate={level}"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match log.format {
+        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    if started.is_err() {
+        tracing::debug!("the log was set up already");
+    }
+}
