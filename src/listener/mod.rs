@@ -23,7 +23,8 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -38,7 +39,7 @@ use io::WriteTimeout;
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// LIMIT: connections that wait in the kernel.
-const BACKLOG: u32 = 1024;
+const BACKLOG: i32 = 1024;
 
 /// How often the runtime looks at sockets, in polls: seldom makes bulk streams starve small ones.
 const EVENT_INTERVAL: u32 = 4;
@@ -158,22 +159,16 @@ impl Server {
 }
 
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
-    let bind = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(true)?;
-        socket.bind(address)?;
-        Ok(socket)
+    let listen = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
     };
-    let source = |source| ListenError::Bind { address, source };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    let runtime = runtime.map_err(ListenError::Worker)?;
-    let _inside = runtime.enter();
-    let listener: TcpListener = bind().and_then(|s| s.listen(BACKLOG)).map_err(source)?;
-    listener.into_std().map_err(source)
+    listen().map_err(|source| ListenError::Bind { address, source })
 }
 
 /// One worker's place: what it needs to serve connections.

@@ -1,0 +1,10 @@
+//! What stories need: a gate and a stand-in on this machine, tokens, and a client that sees
+//! everything that comes back.
+
+pub mod client;
+pub mod tokens;
+pub mod world;
+
+pub use client::{Answer, Client};
+pub use tokens::TokenKey;
+pub use world::{ACCOUNT, CALL, NOW, RECORDING, World, WorldSettings, path, recording};

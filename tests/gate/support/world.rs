@@ -1,0 +1,319 @@
+//! One gate, one stand-in, one issuer, one ledger, one clock that is moved by hand.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
+use jiff::Timestamp;
+use noticegate::certs::Authority;
+use noticegate::clock::Clock;
+use noticegate::config::Config;
+use noticegate::ledger::{Query, Reader};
+use noticegate::serve::{Prepared, Running};
+use noticegate::standin::{
+    Direction, RecordingStatus, SampleAudio, SampleRecording, StandIn, StandInAccount,
+    StandInSettings,
+};
+use serde_json::Value;
+
+use super::client::{Answer, Client};
+use super::tokens::{self, TokenKey};
+
+pub const ACCOUNT: &str = "AC00000000000000000000000000000001";
+pub const RECORDING: &str = "RE0123456789abcdef0123456789abcdef";
+pub const CALL: &str = "CA0123456789abcdef0123456789abcdef";
+/// What the clock of every world says at first.
+pub const NOW: &str = "2026-11-23T12:00:00Z";
+/// The upstream credential; no caller, log or entry may ever hold it.
+pub const UPSTREAM_SECRET: &str = "5ec2e7f00d5ec2e7f00d5ec2e7f00d00";
+/// A number that a Call resource holds; no caller, log or entry may ever hold it.
+pub const NUMBER: &str = "+13055550123";
+
+/// What can differ between worlds.
+pub struct WorldSettings {
+    /// More lines for the configuration, after the tables below.
+    pub config: String,
+    /// More lines for the issuer's table.
+    pub issuer: String,
+    /// More lines for the account's table.
+    pub account: String,
+    /// The recordings at the stand-in.
+    pub recordings: Vec<SampleRecording>,
+    /// Where the issuer's keys are; `None` puts them into a file.
+    pub jwks_url: Option<String>,
+    /// Another upstream than the stand-in, `host:port`.
+    pub upstream: Option<String>,
+    /// Called with the policy folder before the gate starts.
+    pub policies: fn(&Path),
+    /// The folder to use; `None` makes a temporary one.
+    pub folder: Option<PathBuf>,
+    /// The ledger's place, if not in the folder.
+    pub ledger: Option<PathBuf>,
+}
+
+impl Default for WorldSettings {
+    fn default() -> Self {
+        Self {
+            config: String::new(),
+            issuer: String::new(),
+            account: String::new(),
+            recordings: vec![recording(RECORDING, "2026-11-03T09:15:02Z")],
+            jwks_url: None,
+            upstream: None,
+            policies: |_| {},
+            folder: None,
+            ledger: None,
+        }
+    }
+}
+
+pub struct World {
+    pub standin: StandIn,
+    pub client: Client,
+    pub clock: Clock,
+    pub key: TokenKey,
+    pub folder: PathBuf,
+    pub authority: Arc<Authority>,
+    pub ledger: PathBuf,
+    running: Option<Running>,
+    _temporary: tempfile::TempDir,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(WorldSettings::default()).await
+    }
+
+    pub async fn with(settings: WorldSettings) -> Self {
+        let world = Self::prepare(&settings).await;
+        world.started()
+    }
+
+    /// Everything but the running gate: for tests that run the binary.
+    pub async fn prepare(settings: &WorldSettings) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = settings.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
+        let authority = Arc::new(Authority::new().unwrap());
+        let key = TokenKey::new("key-1");
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+        write("ca.pem", authority.certificate());
+        for name in ["gate", "standin"] {
+            let issued = authority.issue(&["localhost", "127.0.0.1"]).unwrap();
+            write(&format!("{name}.pem"), &issued.certificate);
+            write(&format!("{name}.key"), &issued.key);
+        }
+        write("token", UPSTREAM_SECRET);
+        write("jwks.json", &tokens::key_set(&[&key]));
+        copy_folder(Path::new("policies"), &folder.join("policies"));
+        (settings.policies)(&folder.join("policies"));
+        let standin = start_standin(&folder, settings.recordings.clone()).await;
+        let ledger = settings.ledger.clone().unwrap_or_else(|| folder.join("ledger.sqlite"));
+        write("noticegate.toml", &configuration(settings, &standin, &ledger));
+        let clock = Clock::manual(NOW.parse().unwrap());
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let client = Client::new(nowhere, authority.certificate());
+        Self {
+            standin,
+            client,
+            clock,
+            key,
+            folder,
+            authority,
+            ledger,
+            running: None,
+            _temporary: temporary,
+        }
+    }
+
+    /// Starts the gate in this process.
+    pub fn started(mut self) -> Self {
+        let config = Config::load(&self.folder.join("noticegate.toml")).unwrap();
+        let running = Prepared::new(config, self.clock.clone()).unwrap().start().unwrap();
+        self.client = Client::new(running.server().address(), self.authority.certificate());
+        self.running = Some(running);
+        self
+    }
+
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    /// A token for somebody with these roles.
+    pub fn token(&self, subject: &str, roles: &[&str]) -> String {
+        self.key.sign(&tokens::claims(self.clock.now(), subject, roles))
+    }
+
+    /// A request of Ana, a quality analyst, for quality monitoring.
+    pub fn ana(&self, path: &str) -> http::request::Builder {
+        self.who("ana", "quality-analyst", "quality-monitoring", path)
+    }
+
+    pub fn who(
+        &self,
+        subject: &str,
+        role: &str,
+        purpose: &str,
+        path: &str,
+    ) -> http::request::Builder {
+        Client::get(path)
+            .header("authorization", format!("Bearer {}", self.token(subject, &[role])))
+            .header("noticegate-purpose", purpose)
+    }
+
+    /// Sends it over HTTP/1.1.
+    pub async fn send(&self, request: http::request::Builder) -> Answer {
+        self.client.send(request.body(Empty::<Bytes>::new()).unwrap()).await
+    }
+
+    /// What upstream saw of the sound itself, leaving out the metadata the gate reads.
+    pub fn media_requests(&self) -> Vec<String> {
+        let seen = self.standin.seen().into_iter();
+        let line = |seen: noticegate::standin::SeenRequest| {
+            format!("{} {}", seen.method, seen.path_and_query)
+        };
+        seen.filter(|seen| !seen.path_and_query.contains(".json")).map(line).collect()
+    }
+
+    /// Stops the gate, so that everything is written, and reads the ledger, oldest first.
+    pub async fn entries(&mut self) -> Vec<Value> {
+        self.stop().await;
+        self.read_entries()
+    }
+
+    /// Reads the ledger as it is on disk now, oldest first.
+    pub fn read_entries(&self) -> Vec<Value> {
+        let query = Query { limit: 10_000, ..Query::default() };
+        let mut rows = Reader::open(&self.ledger).unwrap().query(&query).unwrap();
+        rows.reverse();
+        rows.into_iter().map(|row| row.entry).collect()
+    }
+
+    /// Stops the gate as SIGTERM would.
+    pub async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            tokio::task::spawn_blocking(move || running.stop()).await.unwrap();
+        }
+    }
+}
+
+/// The entries of one kind.
+pub fn of_kind<'a>(entries: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    entries.iter().filter(|entry| entry["t"] == kind).collect()
+}
+
+/// A short call with two channels that started then.
+pub fn recording(sid: &str, started_at: &str) -> SampleRecording {
+    SampleRecording {
+        sid: sid.to_owned(),
+        call_sid: Some(CALL.to_owned()),
+        direction: Direction::Inbound,
+        started_at: started_at.parse::<Timestamp>().unwrap(),
+        duration_seconds: 4,
+        channels: 2,
+        status: RecordingStatus::Completed,
+        audio: SampleAudio::Conversation,
+        from: NUMBER.to_owned(),
+        to: "+13055550188".to_owned(),
+    }
+}
+
+/// The path of the sample recording with an extension.
+pub fn path(extension: &str) -> String {
+    format!("/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}{extension}")
+}
+
+async fn start_standin(folder: &Path, recordings: Vec<SampleRecording>) -> StandIn {
+    let certificate = folder.join("standin.pem");
+    let mut tls =
+        noticegate::listener::server_config(&certificate, &folder.join("standin.key")).unwrap();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    StandIn::start(StandInSettings {
+        address: any,
+        cdn_address: any,
+        tls: Arc::new(tls),
+        host: "localhost".to_owned(),
+        accounts: vec![StandInAccount {
+            sid: ACCOUNT.to_owned(),
+            auth_token: UPSTREAM_SECRET.to_owned(),
+            recordings,
+        }],
+    })
+    .await
+    .unwrap()
+}
+
+fn configuration(settings: &WorldSettings, standin: &StandIn, ledger: &Path) -> String {
+    let api = format!("localhost:{}", standin.address().port());
+    let upstream = settings.upstream.as_ref().unwrap_or(&api);
+    let cdn = standin.cdn_address().port();
+    let keys = match &settings.jwks_url {
+        Some(url) => format!("jwks_url = \"{url}\"\nca_file = \"ca.pem\""),
+        None => "jwks_file = \"jwks.json\"".to_owned(),
+    };
+    let WorldSettings { config, issuer, account, .. } = settings;
+    format!(
+        r#"
+[listen]
+address = "127.0.0.1:0"
+names = ["localhost"]
+certificate = "gate.pem"
+key = "gate.key"
+workers = 1
+drain_seconds = 1
+
+[operations]
+address = "127.0.0.1:0"
+
+[policies]
+directory = "policies"
+
+[ledger]
+path = "{}"
+
+[[account]]
+sid = "{ACCOUNT}"
+upstream = "https://{upstream}"
+ca_file = "ca.pem"
+secret_file = "token"
+redirect_hosts = ["localhost:{cdn}"]
+{account}
+
+[[issuer]]
+name = "test"
+issuer = "{}"
+audiences = ["{}"]
+{keys}
+algorithms = ["ES256"]
+roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", privacy-officer = "privacy-officer" }}
+{issuer}
+
+{config}
+"#,
+        ledger.display(),
+        tokens::ISSUER,
+        tokens::AUDIENCE,
+    )
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+/// A request with no body, for clients that take one.
+pub fn bodiless(request: http::request::Builder) -> Request<Empty<Bytes>> {
+    request.body(Empty::new()).unwrap()
+}
