@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::facts::{FactStore, Facts, FactsError};
 use crate::identity::{Caller, Identity, Stranger};
 use crate::ledger::{AppendError, Ask, Ledger, Refused};
-use crate::policy::{Action, Permit, Policies, Question, Refusal, Verdict};
+use crate::policy::{Action, Permit, Policies, Question, Reason, Refusal, Verdict};
 use crate::respond::{self, ErrorForm, Problem};
 use crate::stream::ReplyBody;
 use crate::upstream::{Accounts, Documents, Outline, Upstream};
@@ -191,6 +191,10 @@ impl Worker {
             No::Refused(refusal, asked) => {
                 let problem = Problem::refusal(&refusal);
                 let Refusal { question, decision, reason } = *refusal;
+                let detail = match &reason {
+                    Reason::Undecidable(why) => Some(why.to_string()),
+                    _ => None,
+                };
                 let refused = Refused {
                     caller: Some(question.caller),
                     media: question.media,
@@ -198,7 +202,7 @@ impl Worker {
                     facts: Some(question.facts),
                     decision: Some(decision),
                     reason: reason.code(),
-                    detail: None,
+                    detail,
                 };
                 (problem, Some((refused, asked)))
             }

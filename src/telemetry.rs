@@ -4,6 +4,8 @@
 //! is ever given to it; a test runs every story at the finest level and looks. The log is not the
 //! ledger: it may be lost.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat, LogLevel};
@@ -19,7 +21,10 @@ pub fn start(log: &Log) {
     };
     // Libraries below `warn` would print header values.
     let filter = EnvFilter::new(format!("warn,noticegate={level}"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

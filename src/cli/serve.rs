@@ -42,7 +42,9 @@ impl Serve {
                 return Exit::Failed;
             }
         };
-        tracing::info!(address = %running.server().address(), "serving");
+        let server = running.server();
+        let operations = server.operations().map(|address| address.to_string());
+        tracing::info!(address = %server.address(), operations, "serving");
         let waited = wait_for_signal();
         tracing::info!("stopping");
         running.stop();

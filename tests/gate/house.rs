@@ -1,1 +1,180 @@
-//! The rules of the house, kept by reading the sources.
+//! The rules of the house, kept by reading the sources: which room may use which, and the few
+//! things that only one room may do. `docs/ARCHITECTURE.md` gives the reasons.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms from the ground up. A room may use those before it, never those after it.
+const ROOMS: [&str; 23] = [
+    "clock",
+    "secret",
+    "purpose",
+    "certs",
+    "standin",
+    "media",
+    "notice",
+    "config",
+    "telemetry",
+    "identity",
+    "facts",
+    "policy",
+    "folder",
+    "ledger",
+    "upstream",
+    "asked",
+    "stream",
+    "respond",
+    "gate",
+    "listener",
+    "serve",
+    "cli",
+    "main",
+];
+
+struct Source {
+    room: String,
+    path: PathBuf,
+    /// Without its tests, which stand at the end of a file.
+    code: String,
+    lines: usize,
+}
+
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") && path != Path::new("src/lib.rs")
+            {
+                found.push(read(path));
+            }
+        }
+    }
+    assert!(found.len() > 40, "the sources are where they are expected");
+    found
+}
+
+fn read(path: PathBuf) -> Source {
+    let text = fs::read_to_string(&path).unwrap();
+    let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
+    let inside = path.strip_prefix("src").unwrap();
+    let room = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+    Source { room, lines: code.lines().count(), path, code }
+}
+
+/// Lines that are not comments.
+fn statements(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().map(str::trim).filter(|line| !line.starts_with("//"))
+}
+
+fn rank(room: &str) -> usize {
+    ROOMS.iter().position(|known| *known == room).unwrap_or_else(|| panic!("room `{room}`?"))
+}
+
+#[test]
+fn imports_point_one_way() {
+    for source in sources() {
+        for line in statements(&source.code) {
+            for used in line.split("crate::").skip(1) {
+                let room: String =
+                    used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if ROOMS.contains(&room.as_str()) {
+                    assert!(
+                        rank(&room) <= rank(&source.room),
+                        "{}: room `{}` may not use `{room}`: {line}",
+                        source.path.display(),
+                        source.room,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What only these places may do.
+#[test]
+fn some_things_are_done_in_one_place() {
+    let rules: [(&str, &[&str]); 6] = [
+        ("cedar_policy", &["src/policy/"]),
+        ("Timestamp::now(", &["src/clock.rs"]),
+        ("SystemTime::now(", &[]),
+        (
+            "std::fs",
+            &[
+                "src/cli/",
+                "src/config/",
+                "src/folder.rs",
+                "src/identity/keys.rs",
+                "src/ledger/sqlite.rs",
+            ],
+        ),
+        (
+            "StatusCode",
+            &["src/respond.rs", "src/upstream/", "src/listener/operations.rs", "src/standin/"],
+        ),
+        (".expose()", &["src/upstream/account.rs"]),
+    ];
+    for source in sources() {
+        let path = source.path.to_str().unwrap();
+        for (word, places) in &rules {
+            let used = statements(&source.code).any(|line| line.contains(word));
+            let allowed = places.iter().any(|place| path.starts_with(place));
+            assert!(!used || allowed, "{path} may not use `{word}`");
+        }
+    }
+}
+
+#[test]
+fn pure_rooms_do_not_wait() {
+    for source in sources() {
+        if ["media", "notice", "policy", "purpose", "asked"].contains(&source.room.as_str()) {
+            for word in ["async fn", ".await", "tokio::"] {
+                let used = statements(&source.code).any(|line| line.contains(word));
+                assert!(!used, "{} is pure and may not use `{word}`", source.path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_has_one_job_and_says_which() {
+    for source in sources() {
+        assert!(source.code.starts_with("//! "), "{} opens with its job", source.path.display());
+        assert!(source.lines <= 600, "{} has {} lines", source.path.display(), source.lines);
+    }
+}
+
+/// `config example` and the keys of the configuration are the same.
+#[test]
+fn the_example_explains_every_key() {
+    let example = fs::read_to_string("noticegate.example.toml").unwrap();
+    let code = fs::read_to_string("src/config.rs").unwrap();
+    let uncommented: String = example
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| is_key(rest)).unwrap_or(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let keys = uncommented.lines().filter(|line| is_key(line));
+    let keys: Vec<&str> = keys.map(|line| line.split(' ').next().unwrap()).collect();
+    let renamed = ["accounts", "issuers", "secret", "listen", "operations", "policies", "ledger"];
+    let tables = ["upstream", "facts", "limits", "log"];
+    for line in statements(&code) {
+        if let Some(rest) = line.strip_prefix("pub ")
+            && let Some((field, _)) = rest.split_once(": ")
+            && !renamed.contains(&field)
+            && (!tables.contains(&field) || field == "upstream")
+        {
+            assert!(keys.contains(&field), "the example does not explain `{field}`");
+        }
+    }
+}
+
+fn is_key(line: &str) -> bool {
+    let name = line.split(" = ").next().unwrap_or_default();
+    line.contains(" = ")
+        && !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}

@@ -2,6 +2,7 @@
 //! everything that comes back.
 
 pub mod client;
+pub mod process;
 pub mod tokens;
 pub mod world;
 

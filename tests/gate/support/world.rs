@@ -192,6 +192,14 @@ impl World {
         rows.into_iter().map(|row| row.entry).collect()
     }
 
+    /// The same for a long ledger.
+    pub fn read_entries_all(&self) -> Vec<Value> {
+        let connection = rusqlite::Connection::open(&self.ledger).unwrap();
+        let mut statement = connection.prepare("SELECT bytes FROM entry ORDER BY seq").unwrap();
+        let rows = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+        rows.map(|bytes| serde_json::from_slice(&bytes.unwrap()).unwrap()).collect()
+    }
+
     /// Stops the gate as SIGTERM would.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {

@@ -1,0 +1,117 @@
+//! No credential, token, telephone number or pre-signed URL in a log, an answer or the ledger:
+//! a gate at its most talkative, asked in every way, and then searched.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::SignedDuration;
+use noticegate::clock::Clock;
+use noticegate::standin::{Fault, Misbehaviour, RedirectTarget};
+
+use crate::support::client::Answer;
+use crate::support::world::{NUMBER, UPSTREAM_SECRET, bodiless};
+use crate::support::{ACCOUNT, Client, RECORDING, World, WorldSettings, path, recording, tokens};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_secret_is_logged_answered_or_recorded() {
+    let now = Clock::system().now();
+    let started = now - SignedDuration::from_hours(24 * 21);
+    let world = World::prepare(&WorldSettings {
+        config: "[log]\nformat = \"json\"\nlevel = \"trace\"\n[upstream]\nretries_max = 0"
+            .to_owned(),
+        recordings: vec![recording(RECORDING, &started.to_string())],
+        ..WorldSettings::default()
+    })
+    .await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_noticegate"))
+        .args(["serve", "--config"])
+        .arg(world.folder.join("noticegate.toml"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = child.stderr.take().unwrap();
+    let mut text = String::new();
+    let mut byte = [0u8; 1];
+    // The first line says where it serves.
+    while !(text.ends_with('\n') && text.contains("serving")) {
+        assert_eq!(log.read(&mut byte).unwrap(), 1, "the gate serves: {text}");
+        text.push(char::from(byte[0]));
+    }
+    let line = text.lines().last().unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let address = line["address"].as_str().unwrap().parse().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut rest = String::new();
+        log.read_to_string(&mut rest).unwrap();
+        rest
+    });
+    let client = Client::new(address, world.authority.certificate());
+    let good = world.key.sign(&tokens::claims(now, "ana", &["quality-analyst"]));
+    let forged = format!("{}x", &good[..good.len() - 1]);
+    let mut answers: Vec<Answer> = Vec::new();
+    let faults = [
+        None,
+        Some(Fault::Redirect { to: RedirectTarget::OwnCdn { hops: 2 }, status: 307 }),
+        Some(Fault::Redirect {
+            to: RedirectTarget::Url("https://evil.example/x?sig=LEAK".to_owned()),
+            status: 302,
+        }),
+        Some(Fault::Status { status: 401, retry_after: None }),
+        Some(Fault::Status { status: 500, retry_after: None }),
+        Some(Fault::ContentType("text/html".to_owned())),
+    ];
+    for fault in faults {
+        world.standin.behave();
+        if let Some(fault) = fault {
+            let path_contains = format!("{RECORDING}.mp3");
+            world.standin.misbehave(Misbehaviour { path_contains, fault, times: None });
+        }
+        for token in [&good, &forged] {
+            for purpose in ["quality-monitoring", "marketing"] {
+                for extension in [".mp3", ".json"] {
+                    let request = Client::get(&path(extension))
+                        .header("authorization", format!("Bearer {token}"))
+                        .header("cookie", "session=CALLERSECRET")
+                        .header("noticegate-purpose", purpose);
+                    answers.push(client.send(bodiless(request)).await);
+                }
+            }
+        }
+    }
+    assert!(answers.iter().any(|answer| answer.status == 200));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+    text.push_str(&reader.join().unwrap());
+    assert!(text.lines().count() > 10, "it was talkative");
+    let basic = STANDARD.encode(format!("{ACCOUNT}:{UPSTREAM_SECRET}"));
+    let token_parts: Vec<&str> = good.split('.').collect();
+    let words = [
+        UPSTREAM_SECRET,
+        &basic,
+        token_parts[2],
+        token_parts[1],
+        "CALLERSECRET",
+        NUMBER,
+        "X-Amz-Signature",
+        "sig=LEAK",
+        "x-amz",
+    ];
+    let mut ledger = std::fs::read(&world.ledger).unwrap();
+    let wal = format!("{}-wal", world.ledger.display());
+    ledger.extend(std::fs::read(wal).unwrap_or_default());
+    for word in words {
+        assert!(!text.contains(word), "the log holds `{word}`");
+        assert!(!contains(&ledger, word.as_bytes()), "the ledger holds `{word}`");
+        for answer in &answers {
+            assert!(!format!("{:?}", answer.headers).contains(word), "a header holds `{word}`");
+            assert!(!contains(&answer.body, word.as_bytes()), "a body holds `{word}`");
+        }
+    }
+}
+
+fn contains(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.windows(word.len()).any(|window| window == word)
+}
