@@ -499,3 +499,100 @@ impl MediaForm {
         Self { account, channels, form: media.form_name(), recording }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::facts::{Consent, Direction, RecordingStatus};
+    use crate::identity::Proof;
+    use crate::media::AudioFormat;
+
+    fn refused() -> Refused {
+        let account = "AC00000000000000000000000000000001".parse().unwrap();
+        let recording = "RE00000000000000000000000000000002".parse().unwrap();
+        let form = Form::Audio { format: AudioFormat::Mp3, channels: Some(Channels::Dual) };
+        Refused {
+            caller: Some(Arc::new(Caller {
+                id: "staff|\u{e9}\"\\\u{1}\u{7f}\u{2028}".to_owned(),
+                roles: [Role::new("team-lead"), Role::new("trainer")].into(),
+                bound_purpose: None,
+                default_purpose: None,
+                proof: Proof {
+                    issuer: "https://issuer.example/".to_owned(),
+                    key_id: Some("k".to_owned()),
+                    token_id: Some("t".to_owned()),
+                    expires_at: Timestamp::UNIX_EPOCH,
+                },
+            })),
+            media: MediaRef { account, recording, form },
+            purpose: "staff-training".parse().ok(),
+            facts: Some(Arc::new(Facts {
+                account,
+                recording,
+                as_of: Timestamp::UNIX_EPOCH,
+                call: "CA00000000000000000000000000000003".parse().ok(),
+                started_at: "2026-11-03T09:15:02.25Z".parse().unwrap(),
+                duration_seconds: 60,
+                channels: 2,
+                status: RecordingStatus::Completed,
+                encrypted: true,
+                direction: Some(Direction::Outbound),
+                consent: Consent::Unknown,
+            })),
+            decision: None,
+            reason: "undecidable",
+            detail: Some("why".to_owned()),
+        }
+    }
+
+    fn ask() -> Ask {
+        Ask {
+            method: "GET",
+            range: Some("bytes=0-1".to_owned()),
+            address: "192.0.2.7".parse().unwrap(),
+            agent: Some("\u{fc}".repeat(150)),
+        }
+    }
+
+    /// RFC 8785 by a library that is not ours gives the very bytes that are stored.
+    #[test]
+    fn entries_are_in_canonical_form() {
+        let now = Timestamp::UNIX_EPOCH;
+        let id = EntryId::new(now);
+        let served = Served { status: Some(206), bytes: 7, first: 3, ending: Ending::UpstreamCut };
+        for open in [
+            refusal(id, now, &refused(), &ask(), 3).0,
+            outcome(id, now, id, &served),
+            event(id, now, "start", Some("digest"), Some("detail")),
+        ] {
+            let bytes = seal(open.clone(), "w0", 12, "ab");
+            let value: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(serde_jcs::to_vec(&value).unwrap(), bytes, "{value}");
+            assert_eq!(unseal(bytes), open);
+        }
+    }
+
+    /// The address is not in the entry; with the salt beside it the commitment can be checked, and
+    /// without it two entries of one address have nothing in common.
+    #[test]
+    fn an_address_is_only_committed_to() {
+        let now = Timestamp::UNIX_EPOCH;
+        let id = EntryId::new(now);
+        let (open, clear) = refusal(id, now, &refused(), &ask(), 0);
+        let (other, _) = refusal(id, now, &refused(), &ask(), 0);
+        assert!(!open.contains("192.0.2.7"));
+        let entry: Value = serde_json::from_str(&format!("{open}}}")).unwrap();
+        let clear: Value = serde_json::from_slice(&clear).unwrap();
+        let salt = URL_SAFE_NO_PAD.decode(clear["net"]["salt"].as_str().unwrap()).unwrap();
+        let mut hashed = salt;
+        hashed.extend(serde_jcs::to_vec(&clear["net"]["value"]).unwrap());
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed);
+        assert_eq!(entry["c"]["net"], URL_SAFE_NO_PAD.encode(digest.as_ref()));
+        let other: Value = serde_json::from_str(&format!("{other}}}")).unwrap();
+        assert_ne!(entry["c"], other["c"]);
+        let agent = clear["net"]["value"]["agent"].as_str().unwrap();
+        assert_eq!(agent.len(), AGENT_BYTES_MAX);
+    }
+}
