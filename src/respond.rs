@@ -61,8 +61,13 @@ struct Json<'a> {
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: u32, reason: &'static str, message: impl ToString) -> Self {
-        Self { status, code, reason, message: message.to_string(), ..Self::default() }
+    fn new(
+        status: StatusCode,
+        code: u32,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { status, code, reason, message: message.into(), ..Self::default() }
     }
 
     fn retry_after(self, seconds: Option<u32>) -> Self {
@@ -73,8 +78,12 @@ impl Problem {
     #[must_use]
     pub fn stranger(stranger: Stranger) -> Self {
         if stranger == Stranger::KeysUnavailable {
-            let problem =
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, 20503, "keys-unavailable", stranger);
+            let problem = Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                20503,
+                "keys-unavailable",
+                stranger.to_string(),
+            );
             return problem.retry_after(Some(10));
         }
         // RFC 6750, 3.1: without any token there is no error to name.
@@ -84,7 +93,7 @@ impl Problem {
                 r#"Bearer realm="noticegate", error="invalid_token", error_description="{other}""#
             ),
         };
-        let problem = Self::new(StatusCode::UNAUTHORIZED, 20003, "stranger", stranger);
+        let problem = Self::new(StatusCode::UNAUTHORIZED, 20003, "stranger", stranger.to_string());
         Self { challenge: Some(challenge), ..problem }
     }
 
@@ -107,7 +116,7 @@ impl Problem {
         };
         // What follows a request that could be read in two ways is not read at all.
         let closes = matches!(bad, BadRequest::Host | BadRequest::Body | BadRequest::Misdirected);
-        Self { closes, ..Self::new(status, code, "bad-request", bad) }
+        Self { closes, ..Self::new(status, code, "bad-request", bad.to_string()) }
     }
 
     /// The policies say no.
@@ -118,7 +127,7 @@ impl Problem {
             Reason::NotForCaller => Self::not_found(),
             Reason::Undecidable(_) => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
-                Self::new(status, 20503, reason, refusal).retry_after(Some(30))
+                Self::new(status, 20503, reason, refusal.to_string()).retry_after(Some(30))
             }
             _ => {
                 let clause = refusal.citation().and_then(|citation| match &citation.ground {
@@ -127,7 +136,10 @@ impl Problem {
                     }
                     Ground::Guardrail { .. } => None,
                 });
-                Self { clause, ..Self::new(StatusCode::FORBIDDEN, 20403, reason, refusal) }
+                Self {
+                    clause,
+                    ..Self::new(StatusCode::FORBIDDEN, 20403, reason, refusal.to_string())
+                }
             }
         }
     }
@@ -319,7 +331,7 @@ pub fn disclose(
             return problem.into_response(form, Some(entry), version);
         }
     };
-    let first = opened.range.and_then(|(part, _)| part).map_or(0, |(first, _)| first);
+    let first = opened.range.and_then(|range| range.part).map_or(0, |(first, _)| first);
     disclosure.answer(opened.status, first);
     let mut response = Response::new(ReplyBody::text(Bytes::new()));
     *response.status_mut() = StatusCode::from_u16(opened.status).unwrap_or(StatusCode::OK);
@@ -347,16 +359,11 @@ fn describe(headers: &mut HeaderMap, opened: &Opened) {
             headers.insert(name, value);
         }
     };
-    let number = |n: Option<u64>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
     insert(CONTENT_LENGTH, opened.length.map(|length| length.to_string()));
     insert(ETAG, opened.tag.as_ref().map(ToString::to_string));
     insert(LAST_MODIFIED, opened.modified.map(|date| date.to_string()));
     insert(ACCEPT_RANGES, opened.ranges.then(|| "bytes".to_owned()));
-    let range = opened.range.map(|(part, total)| match part {
-        Some((first, last)) => format!("bytes {first}-{last}/{}", number(total)),
-        None => format!("bytes */{}", number(total)),
-    });
-    insert(CONTENT_RANGE, range);
+    insert(CONTENT_RANGE, opened.range.map(|range| range.to_string()));
     if matches!(opened.status, 200 | 206) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(opened.content_type));
     }

@@ -144,7 +144,7 @@ impl Prepared {
             Health::Open => Ok(()),
             Health::Closed(reason) => Err(format!("the ledger is closed: {reason}")),
         });
-        let server = Server::start(settings, readiness, || Worker {
+        let server = Server::start(&settings, readiness, || Worker {
             gate: Arc::clone(&gate),
             upstream: Upstream::new(
                 Arc::clone(&gate.accounts),

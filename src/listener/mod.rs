@@ -88,7 +88,7 @@ impl Server {
     /// # Errors
     /// [`ListenError`] if an address is taken or a thread cannot be made.
     pub fn start(
-        settings: Settings,
+        settings: &Settings,
         readiness: Readiness,
         make: impl Fn() -> Worker,
     ) -> Result<Self, ListenError> {

@@ -173,10 +173,10 @@ fn refuse_confusion(path: &str) -> Result<(), Confusion> {
         match segment {
             "" => return Err(Confusion::EmptySegment),
             "." | ".." => return Err(Confusion::DotSegment),
-            last if segments.peek().is_none() => {
-                if last.ends_with('.') || last.matches('.').count() > 1 {
-                    return Err(Confusion::StrayDot);
-                }
+            last if segments.peek().is_none()
+                && (last.ends_with('.') || last.matches('.').count() > 1) =>
+            {
+                return Err(Confusion::StrayDot);
             }
             _ => {}
         }

@@ -41,7 +41,9 @@ fn reference(of_type: &EntityTypeName, id: &str) -> RestrictedExpression {
 
 impl Names {
     pub(super) fn new() -> Result<Self, Failure> {
-        let name = |name: &str| format!("Noticegate::{name}").parse::<EntityTypeName>();
+        let name = |name: &str| -> Result<EntityTypeName, Failure> {
+            Ok(format!("Noticegate::{name}").parse()?)
+        };
         Ok(Self {
             role: name("Role")?,
             purpose: name("Purpose")?,

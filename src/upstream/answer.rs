@@ -6,6 +6,8 @@
 //! applies it itself, so that what the caller gets does not depend on which of Twilio's stores
 //! answered.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
@@ -38,8 +40,8 @@ pub struct Opened {
     pub content_type: &'static str,
     /// Bytes of the body, where they are known.
     pub length: Option<u64>,
-    /// For 206 the first and last byte, and for 206 and 416 the length of the whole if known.
-    pub range: Option<(Option<(u64, u64)>, Option<u64>)>,
+    /// For 206 and 416: `Content-Range`.
+    pub range: Option<ContentRange>,
     /// Whether ranges may be asked for.
     pub ranges: bool,
     /// The entity tag.
@@ -48,6 +50,28 @@ pub struct Opened {
     pub modified: Option<HttpDate>,
     /// The bytes.
     pub body: MediaBody,
+}
+
+/// Where a part stands in the whole (RFC 9110, 14.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContentRange {
+    /// The first and last byte; `None` where no part could be given.
+    pub part: Option<(u64, u64)>,
+    /// The length of the whole, if it is known.
+    pub total: Option<u64>,
+}
+
+impl fmt::Display for ContentRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            Some((first, last)) => write!(f, "bytes {first}-{last}/")?,
+            None => f.write_str("bytes */")?,
+        }
+        match self.total {
+            Some(total) => write!(f, "{total}"),
+            None => f.write_str("*"),
+        }
+    }
 }
 
 /// What was asked.
@@ -97,14 +121,16 @@ pub(super) fn read(
             Ok(head.empty(412, None))
         }
         416 if expected.range.is_some() => {
-            let total = content_range(headers)?.1;
+            let total = content_range(headers)?.total;
             match (expected.outline, total) {
                 // An empty recording has no byte to probe with.
                 (Outline::HeadOnly, Some(0)) => {
                     Ok(Opened { length: Some(0), ..head.empty(200, None) })
                 }
                 (Outline::HeadOnly, _) => Err(UpstreamError::Unusable("it has no first byte")),
-                (Outline::Whole, total) => Ok(head.empty(416, Some((None, total)))),
+                (Outline::Whole, total) => {
+                    Ok(head.empty(416, Some(ContentRange { part: None, total })))
+                }
             }
         }
         200 | 206 => {
@@ -113,7 +139,7 @@ pub(super) fn read(
                 206 => Some(partial(headers, expected.range, length)?),
                 _ => None,
             };
-            let total = part.map_or(length, |(_, _, total)| total);
+            let total = part.map_or(length, |part| part.total);
             if total.or(length).is_some_and(|total| total > bytes_max) {
                 return Err(UpstreamError::Unusable("it is longer than response_bytes_max"));
             }
@@ -136,16 +162,15 @@ pub(super) fn read(
 }
 
 /// What the head says beside length and range.
+#[derive(Clone)]
 struct Head {
     tag: Option<EntityTag>,
     modified: Option<HttpDate>,
     content_type: &'static str,
 }
 
-type Part = (u64, u64, Option<u64>);
-
 impl Head {
-    fn empty(self, status: u16, range: Option<(Option<(u64, u64)>, Option<u64>)>) -> Opened {
+    fn empty(self, status: u16, range: Option<ContentRange>) -> Opened {
         let Self { tag, modified, content_type } = self;
         let body = MediaBody::empty();
         Opened { status, content_type, length: None, range, ranges: true, tag, modified, body }
@@ -155,15 +180,14 @@ impl Head {
         self,
         reply: Reply,
         expected: &Expected<'_>,
-        part: Option<Part>,
+        part: Option<ContentRange>,
         length: Option<u64>,
         bytes_max: u64,
     ) -> Result<Opened, UpstreamError> {
-        let sent = |body| Opened { body, ..self_empty(&self) };
+        let sent = |body| Opened { body, ..self.clone().empty(200, None) };
         let body = MediaBody::from_reply(reply.body, length, bytes_max);
-        if let Some((first, last, total)) = part {
-            let range = Some((Some((first, last)), total));
-            return Ok(Opened { status: 206, length, range, ..sent(body) });
+        if part.is_some() {
+            return Ok(Opened { status: 206, length, range: part, ..sent(body) });
         }
         // Upstream sent the whole. If a part was asked for, and this is still the object that the
         // caller has the rest of, the gate cuts it out.
@@ -171,12 +195,13 @@ impl Head {
         match (wanted, length) {
             (Some(range), Some(total)) => match range.within(total) {
                 Some((first, last)) => {
-                    let range = Some((Some((first, last)), Some(total)));
+                    let part = Some((first, last));
+                    let range = Some(ContentRange { part, total: Some(total) });
                     let body = body.cut(first, last);
                     let length = Some(last - first + 1);
                     Ok(Opened { status: 206, length, range, ..sent(body) })
                 }
-                None => Ok(self.empty(416, Some((None, Some(total))))),
+                None => Ok(self.empty(416, Some(ContentRange { part: None, total: Some(total) }))),
             },
             _ => Ok(Opened { status: 200, length, ranges: length.is_some(), ..sent(body) }),
         }
@@ -190,11 +215,6 @@ impl Head {
             Some(Validator::Date(date)) => self.modified.as_ref() == Some(date),
         }
     }
-}
-
-fn self_empty(head: &Head) -> Opened {
-    let Head { tag, modified, content_type } = head;
-    Head { tag: tag.clone(), modified: *modified, content_type }.empty(200, None)
 }
 
 fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, UpstreamError> {
@@ -230,9 +250,7 @@ fn framing(headers: &HeaderMap) -> Result<Option<u64>, UpstreamError> {
     }
 }
 
-/// The numbers of `Content-Range`: first and last byte, and the length of the whole.
-fn content_range(headers: &HeaderMap) -> Result<(Option<(u64, u64)>, Option<u64>), UpstreamError> {
-    let wrong = UpstreamError::Unusable("its range cannot be read");
+fn content_range(headers: &HeaderMap) -> Result<ContentRange, UpstreamError> {
     let read = |text: &str| {
         let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
         let total = match total {
@@ -240,16 +258,16 @@ fn content_range(headers: &HeaderMap) -> Result<(Option<(u64, u64)>, Option<u64>
             total => Some(total.parse::<u64>().ok()?),
         };
         if range == "*" {
-            return Some((None, total));
+            return Some(ContentRange { part: None, total });
         }
         let (first, last) = range.split_once('-')?;
         let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
         let sound = first <= last && total.is_none_or(|total| last < total);
-        sound.then_some((Some((first, last)), total))
+        sound.then_some(ContentRange { part: Some((first, last)), total })
     };
     match single(headers, CONTENT_RANGE)? {
-        None => Ok((None, None)),
-        Some(text) => read(text).ok_or(wrong),
+        None => Ok(ContentRange::default()),
+        Some(text) => read(text).ok_or(UpstreamError::Unusable("its range cannot be read")),
     }
 }
 
@@ -258,12 +276,13 @@ fn partial(
     headers: &HeaderMap,
     asked: Option<ByteRange>,
     length: Option<u64>,
-) -> Result<Part, UpstreamError> {
+) -> Result<ContentRange, UpstreamError> {
     let asked = asked.ok_or(UpstreamError::Unusable("a part came that was not asked for"))?;
-    let (Some((first, last)), total) = content_range(headers)? else {
+    let range = content_range(headers)?;
+    let Some((first, last)) = range.part else {
         return Err(UpstreamError::Unusable("a part came without its range"));
     };
-    let fits = match total {
+    let fits = match range.total {
         Some(total) => asked.within(total) == Some((first, last)),
         None => match asked {
             ByteRange::From(from) => first == from,
@@ -274,7 +293,7 @@ fn partial(
     if !fits || length.is_some_and(|length| length != last - first + 1) {
         return Err(UpstreamError::Unusable("another part came than was asked for"));
     }
-    Ok((first, last, total))
+    Ok(range)
 }
 
 fn content_type(media: &MediaRef) -> &'static str {
@@ -381,9 +400,10 @@ mod tests {
             partial(&headers(&[(CONTENT_RANGE, range)]), Some(asked), length)
         };
         let asked = ByteRange::Within(5, 9);
-        assert_eq!(part("bytes 5-9/10", Some(5), asked), Ok((5, 9, Some(10))));
-        assert_eq!(part("bytes 5-7/8", Some(3), asked), Ok((5, 7, Some(8))));
-        assert_eq!(part("bytes 5-9/*", None, asked), Ok((5, 9, None)));
+        let range = |first, last, total| Ok(ContentRange { part: Some((first, last)), total });
+        assert_eq!(part("bytes 5-9/10", Some(5), asked), range(5, 9, Some(10)));
+        assert_eq!(part("bytes 5-7/8", Some(3), asked), range(5, 7, Some(8)));
+        assert_eq!(part("bytes 5-9/*", None, asked), range(5, 9, None));
         for (range, length) in [
             ("bytes 4-9/10", None),
             ("bytes 5-8/10", None),

@@ -15,7 +15,7 @@ mod pool;
 mod redirect;
 
 pub use account::{Accounts, AccountsError};
-pub use answer::{Opened, Outline};
+pub use answer::{ContentRange, Opened, Outline};
 pub use body::{BodyError, MediaBody};
 pub use documents::Documents;
 
