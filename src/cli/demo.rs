@@ -4,7 +4,7 @@
 //! issuer with tokens, and a ledger; starts the stand-in for Twilio and then the gate from that
 //! very configuration, as `serve` would; and prints commands to try.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,6 +95,12 @@ impl Demo {
     }
 
     fn play(&self, runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
+        // The gate shares its port with others of its kind, so that upgrades need no pause; here a
+        // second one would only confuse.
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port));
+        drop(free.map_err(|error| {
+            format!("cannot use port {}: {error}; choose another with `--port`", self.port)
+        })?);
         let clock = Clock::system();
         let secret = uuid::Uuid::new_v4().simple().to_string();
         write_certificates(&self.directory)?;

@@ -14,6 +14,7 @@ pub use keys::{KeyError, KeySource};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use jiff::Timestamp;
@@ -148,6 +149,22 @@ struct Verified {
     at: Timestamp,
 }
 
+/// Frees the memory of a verified token when it is of no more use. Whether a remembered token
+/// still holds is decided by the gate's own clock, in [`Identity::still_holds`].
+struct ForAsLongAsItLives;
+
+impl moka::Expiry<[u8; 32], Arc<Verified>> for ForAsLongAsItLives {
+    fn expire_after_create(
+        &self,
+        _: &[u8; 32],
+        verified: &Arc<Verified>,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        let left = verified.until.duration_since(verified.at);
+        Some(Duration::try_from(left).unwrap_or(Duration::ZERO))
+    }
+}
+
 impl Identity {
     /// Sets up the issuers. Keys from files are read here; keys from URLs come with the first
     /// [`Identity::refresh`] or the first token.
@@ -170,7 +187,10 @@ impl Identity {
         Ok(Self {
             issuers: issuers.collect::<Result<_, KeyError>>()?,
             token_bytes_max: limits.token_bytes_max.as_usize(),
-            verified: moka::sync::Cache::new(limits.tokens_max.get()),
+            verified: moka::sync::Cache::builder()
+                .max_capacity(limits.tokens_max.get())
+                .expire_after(ForAsLongAsItLives)
+                .build(),
             clock,
         })
     }

@@ -236,7 +236,7 @@ impl Policies {
     ) -> Result<Response, Reason> {
         let unfit = |_| Reason::Undecidable(Undecidable::BadRequest);
         let request = self.names.request(question, purpose, None).map_err(unfit)?;
-        let entities = self.names.entities(question, &self.notices, None).map_err(unfit)?;
+        let entities = self.names.entities(question, &self.notices).map_err(unfit)?;
         Ok(Authorizer::new().is_authorized(&request, policies, &entities))
     }
 
@@ -248,7 +248,7 @@ impl Policies {
     pub fn decide_unsliced(&self, question: &Question, purpose: &Purpose) -> Result<bool, String> {
         let schema = Some(self.schema());
         let request = self.names.request(question, purpose, schema).map_err(|e| e.to_string())?;
-        let entities = self.names.entities(question, &self.notices, schema);
+        let entities = self.names.build(question, &self.notices, schema);
         let entities = entities.map_err(|e| e.to_string())?;
         let response = Authorizer::new().is_authorized(&request, self.all(), &entities);
         match response.diagnostics().errors().next() {

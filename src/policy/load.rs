@@ -14,7 +14,7 @@ use cedar_policy::{
 
 use super::request::Names;
 use super::shape::{self, PermitShape};
-use super::slice::Slices;
+use super::slice::{Forbid, Slices};
 use super::source::hex;
 use super::{Citation, Ground, NoticeSource, PolicyDigest, PolicySources};
 use crate::identity::Role;
@@ -140,7 +140,7 @@ struct Loader {
     problems: Vec<Problem>,
     citations: BTreeMap<PolicyId, Arc<Citation>>,
     permits: Vec<(PermitShape, Policy)>,
-    forbids: Vec<(Option<NoticeVersion>, Policy)>,
+    forbids: Vec<Forbid>,
     all: PolicySet,
 }
 
@@ -160,7 +160,9 @@ impl Loader {
             return Err(LoadError { problems: self.problems });
         };
         self.validate(&schema);
-        let names = Names::new().map_err(|error| self.add("schema.cedarschema", None, error));
+        let names =
+            Names::new(&purposes).map_err(|error| self.add("schema.cedarschema", None, error));
+        let order = notices.all().iter().map(|notice| notice.version.clone()).collect();
         match names {
             Ok(names) if self.problems.is_empty() => Ok(Policies {
                 digest: sources.digest(),
@@ -168,7 +170,7 @@ impl Loader {
                 roles,
                 purposes,
                 names,
-                slices: Slices::new(self.permits, self.forbids, self.citations),
+                slices: Slices::new(self.permits, self.forbids, order, self.citations),
                 schema,
                 all: self.all,
             }),
@@ -222,7 +224,7 @@ impl Loader {
     fn read_guardrails(&mut self, text: &str) {
         const FILE: &str = "guardrails.cedar";
         for policy in self.read_policies(FILE, text) {
-            let Some((id, _)) = self.read_shape(FILE, &policy) else { continue };
+            let Some((id, json)) = self.read_shape(FILE, &policy) else { continue };
             let Some(reason) = policy.annotation("reason").filter(|r| !r.is_empty()) else {
                 self.add(FILE, None, format!("guardrail `{id}` needs an @reason"));
                 continue;
@@ -233,7 +235,8 @@ impl Loader {
             }
             let ground = Ground::Guardrail { reason: reason.to_owned() };
             if let Some(policy) = self.take(FILE, &id, &policy, ground) {
-                self.forbids.push((None, policy));
+                let purpose = shape::forbid_purpose(&json);
+                self.forbids.push(Forbid { notice: None, purpose, policy });
             }
         }
     }
@@ -246,6 +249,10 @@ impl Loader {
         let header: NoticeHeader = toml::from_str(&source.header)
             .map_err(|error| self.add(&file, None, error.message()))
             .ok()?;
+        // Decisions of one second share what was built for them.
+        if header.effective.subsec_nanosecond() != 0 {
+            self.add(&file, None, "`effective` must be a whole second");
+        }
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, source.text.as_bytes());
         let digest = hex(digest.as_ref());
         if digest != header.sha256 {
@@ -291,7 +298,10 @@ impl Loader {
             if let Some(policy) = self.take(file, &id, &policy, ground) {
                 match permit {
                     Some(shape) => self.permits.push((shape, policy)),
-                    None => self.forbids.push((Some(version), policy)),
+                    None => {
+                        let purpose = shape::forbid_purpose(&json);
+                        self.forbids.push(Forbid { notice: Some(version), purpose, policy });
+                    }
                 }
             }
         }

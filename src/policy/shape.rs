@@ -129,6 +129,13 @@ pub(super) fn read_permit(policy: &Value) -> Result<PermitShape, String> {
     Ok(PermitShape { role: Role::new(role), actions, purpose, notice })
 }
 
+/// The one purpose that a forbid is bound to, if it is bound to one: for any other it cannot be
+/// satisfied, nor fail to evaluate, since `&&` stops at the first part that is false.
+pub(super) fn forbid_purpose(policy: &Value) -> Option<Purpose> {
+    let first = first_conjunct(policy)?;
+    equals_entity(first, "context", "purpose", "Noticegate::Purpose")?.parse().ok()
+}
+
 /// Reads the notice that a clause's forbid belongs to off its scope.
 pub(super) fn read_forbid(policy: &Value) -> Result<NoticeVersion, String> {
     scope_entity(policy, "resource", "in", "Noticegate::Notice")
@@ -176,6 +183,19 @@ fn conjuncts(policy: &Value) -> Vec<&Value> {
         }
     }
     found
+}
+
+/// The condition that is evaluated first, if the first part is a `when`.
+fn first_conjunct(policy: &Value) -> Option<&Value> {
+    let first = policy.get("conditions")?.as_array()?.first()?;
+    if first.get("kind")?.as_str()? != "when" {
+        return None;
+    }
+    let mut expression = first.get("body")?;
+    while let Some(and) = expression.get("&&") {
+        expression = and.get("left")?;
+    }
+    Some(expression)
 }
 
 /// The id in `subject.attribute == Type::"id"`.

@@ -1,9 +1,11 @@
 //! Which policies can apply: the index and the slices made from it.
 //!
-//! Cedar scans every policy on every request, so a decision is given only those that can apply.
-//! Every forbid is in every slice. A permit is in a slice only if the slice's role, action,
-//! purpose and notice are the ones that the permit's own structure is bound to (`shape.rs`), so
-//! what is left out could not have been satisfied. A property test holds slices to the full set.
+//! Cedar scans every policy on every request, so a decision is given only those that can apply. A
+//! permit is in a slice only if the slice's role, action, purpose and notice are the ones that the
+//! permit's own structure is bound to (`shape.rs`). A forbid is left out only if it is bound to
+//! another purpose, or to a notice older than the governing one, of which the recording is not a
+//! child. So what is left out could not have been satisfied. A property test holds slices to the
+//! full set.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -34,15 +36,26 @@ pub(super) struct Slices {
     permits: Vec<(PermitShape, Policy)>,
     by_key: HashMap<(NoticeVersion, Action, Purpose, Role), Vec<usize>>,
     known_roles: BTreeSet<(NoticeVersion, Role)>,
-    forbids: Vec<Policy>,
+    forbids: Vec<Forbid>,
+    /// The versions by the moment each took effect.
+    order: Vec<NoticeVersion>,
     citations: BTreeMap<PolicyId, Arc<Citation>>,
     made: moka::sync::Cache<Key, Arc<PolicySet>>,
+}
+
+/// A forbid with what it is bound to; a guardrail is bound to no notice.
+#[derive(Debug)]
+pub(super) struct Forbid {
+    pub(super) notice: Option<NoticeVersion>,
+    pub(super) purpose: Option<Purpose>,
+    pub(super) policy: Policy,
 }
 
 impl Slices {
     pub(super) fn new(
         permits: Vec<(PermitShape, Policy)>,
-        forbids: Vec<(Option<NoticeVersion>, Policy)>,
+        forbids: Vec<Forbid>,
+        order: Vec<NoticeVersion>,
         citations: BTreeMap<PolicyId, Arc<Citation>>,
     ) -> Self {
         let mut by_key: HashMap<_, Vec<usize>> = HashMap::new();
@@ -59,7 +72,8 @@ impl Slices {
             permits,
             by_key,
             known_roles,
-            forbids: forbids.into_iter().map(|(_, policy)| policy).collect(),
+            forbids,
+            order,
             citations,
             made: moka::sync::Cache::new(SLICES_MAX),
         }
@@ -84,8 +98,10 @@ impl Slices {
             let Key { notice, action, purpose, .. } = key;
             self.filed(notice, *action, purpose, role).map(|(_, policy)| policy)
         });
+        let forbids = self.forbids.iter().filter(|forbid| self.can_apply(forbid, key));
+        let forbids = forbids.map(|forbid| &forbid.policy);
         let mut slice = PolicySet::new();
-        for policy in self.forbids.iter().chain(permits) {
+        for policy in forbids.chain(permits) {
             // Ids are unique over all policies, and one policy has one role: no policy comes
             // twice, so adding cannot fail. If it could, the slice would lack a policy: leave the
             // set empty then, which permits nothing.
@@ -94,6 +110,13 @@ impl Slices {
             }
         }
         slice
+    }
+
+    fn can_apply(&self, forbid: &Forbid, key: &Key) -> bool {
+        let place = |notice: &NoticeVersion| self.order.iter().position(|v| v == notice);
+        let of_purpose = forbid.purpose.as_ref().is_none_or(|purpose| *purpose == key.purpose);
+        let since = forbid.notice.as_ref().is_none_or(|notice| place(notice) >= place(&key.notice));
+        of_purpose && since
     }
 
     fn filed(
