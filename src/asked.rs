@@ -119,7 +119,7 @@ fn host<'a>(parts: &'a Parts, names: &[String]) -> Result<&'a str, BadRequest> {
     let header = header.map_err(|_| BadRequest::Host)?;
     let host = match (parts.version, parts.uri.authority()) {
         // HTTP/2 carries the host in the target (RFC 9113, 8.3.1).
-        (Version::HTTP_2, Some(authority)) => {
+        (Version::HTTP_2, Some(authority)) if parts.uri.scheme_str() == Some("https") => {
             let authority = authority.as_str();
             if header.is_some_and(|header| header != authority) {
                 return Err(BadRequest::Host);

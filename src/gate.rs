@@ -17,9 +17,9 @@ use crate::facts::{FactStore, Facts, FactsError};
 use crate::identity::{Caller, Identity, Stranger};
 use crate::ledger::{AppendError, Ask, Ledger, Refused};
 use crate::policy::{Action, Permit, Policies, Question, Reason, Refusal, Verdict};
-use crate::respond::{self, ErrorForm, Problem};
+use crate::respond::{self, CallerForm, Problem};
 use crate::stream::ReplyBody;
-use crate::upstream::{Accounts, Documents, Outline, Upstream};
+use crate::upstream::{Accounts, Outline, Upstream};
 
 /// What all workers share.
 #[derive(Debug)]
@@ -38,8 +38,6 @@ pub struct Gate {
     pub ledger: Ledger,
     /// Whose recordings are served.
     pub accounts: Arc<Accounts>,
-    /// Where issuers' keys are fetched.
-    pub documents: Documents,
 }
 
 /// One thread's gate: the shared part and its own connections upstream.
@@ -69,12 +67,12 @@ impl Worker {
         peer: SocketAddr,
     ) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
-        let form = ErrorForm::wanted(parts.uri.path(), &parts.headers);
+        let form = CallerForm::of(&parts);
         let has_body = !body.is_end_stream();
         drop(body);
         match self.disclose(&parts, has_body, peer, form).await {
             Ok(response) => response,
-            Err(no) => self.refuse(no, &parts, peer, form).await,
+            Err(no) => self.refuse(no, peer, form).await,
         }
     }
 
@@ -83,7 +81,7 @@ impl Worker {
         parts: &Parts,
         has_body: bool,
         peer: SocketAddr,
-        form: ErrorForm,
+        form: CallerForm,
     ) -> Result<Response<ReplyBody>, No> {
         let asked = Asked::read(parts, has_body, &self.gate.rules).map_err(No::Bad)?;
         let (caller, asked) = self.identify(parts, asked).await?;
@@ -97,11 +95,11 @@ impl Worker {
         let fetched = async { Ok(self.upstream.ask(&intent, *outline, conditions, origin).await) };
         let (sealed, receipt) = tokio::try_join!(fetched, pledge.durable()).map_err(No::Ledger)?;
         let (disclosure, answer) = sealed.open(receipt);
-        Ok(respond::disclose(disclosure, answer, form, parts.version))
+        Ok(respond::disclose(disclosure, answer, form))
     }
 
     async fn identify(&self, parts: &Parts, asked: Asked) -> Result<(Arc<Caller>, Asked), No> {
-        let identified = self.gate.identity.identify(&parts.headers, &self.gate.documents).await;
+        let identified = self.gate.identity.identify(&parts.headers).await;
         match identified {
             Ok(caller) if self.gate.accounts.has(asked.target.media.account) => Ok((caller, asked)),
             Ok(caller) => Err(No::UnknownAccount(caller, Box::new(asked))),
@@ -133,13 +131,7 @@ impl Worker {
     }
 
     /// Records a refusal, if it is one to be recorded, and answers it.
-    async fn refuse(
-        &self,
-        no: No,
-        parts: &Parts,
-        peer: SocketAddr,
-        form: ErrorForm,
-    ) -> Response<ReplyBody> {
+    async fn refuse(&self, no: No, peer: SocketAddr, form: CallerForm) -> Response<ReplyBody> {
         let (problem, record) = self.explain(no);
         let ledger = &self.gate.ledger;
         let (problem, entry) = match record {
@@ -153,7 +145,7 @@ impl Worker {
             None => (problem, None),
         };
         tracing::debug!(status = problem.status(), "refused");
-        problem.into_response(form, entry, parts.version)
+        problem.into_response(form, entry)
     }
 
     fn explain(&self, no: No) -> (Problem, Option<(Refused, Box<Asked>)>) {

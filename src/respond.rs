@@ -12,7 +12,8 @@ use http::header::{
     CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER,
     STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Response, StatusCode, Version};
+use http::request::Parts;
+use http::{Method, Response, StatusCode, Version};
 use serde::Serialize;
 
 use crate::asked::BadRequest;
@@ -22,7 +23,7 @@ use crate::ledger::{Ending, EntryId, OpenDisclosure};
 use crate::media::{Confusion, TargetError};
 use crate::policy::{Ground, Reason, Refusal};
 use crate::stream::ReplyBody;
-use crate::upstream::{Opened, UpstreamError};
+use crate::upstream::{Opened, Outline, UpstreamError};
 
 /// The header that names the ledger entry of an answer.
 pub const ENTRY_HEADER: HeaderName = HeaderName::from_static("noticegate-entry");
@@ -220,18 +221,18 @@ impl Problem {
 
     /// The answer, in the form that the caller understands.
     #[must_use]
-    pub fn into_response(
-        self,
-        form: ErrorForm,
-        entry: Option<EntryId>,
-        version: Version,
-    ) -> Response<ReplyBody> {
-        let (content_type, text) = match form {
+    pub fn into_response(self, caller: CallerForm, entry: Option<EntryId>) -> Response<ReplyBody> {
+        let CallerForm { errors, outline, version } = caller;
+        let (content_type, text) = match errors {
             ErrorForm::Json => ("application/problem+json", self.json(entry)),
             ErrorForm::Xml => ("application/xml", self.xml()),
         };
         let length = text.len();
-        let mut response = Response::new(ReplyBody::text(Bytes::from(text)));
+        let text = match outline {
+            Outline::Whole => Bytes::from(text),
+            Outline::HeadOnly => Bytes::new(),
+        };
+        let mut response = Response::new(ReplyBody::text(text));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         common(headers, entry);
@@ -288,6 +289,32 @@ impl Problem {
     }
 }
 
+/// What the caller's request says about the form of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct CallerForm {
+    /// The form of errors.
+    pub errors: ErrorForm,
+    /// Whether a body is wanted.
+    pub outline: Outline,
+    /// The version of HTTP.
+    pub version: Version,
+}
+
+impl CallerForm {
+    /// Reads it off a request, sound or not.
+    #[must_use]
+    pub fn of(parts: &Parts) -> Self {
+        Self {
+            errors: ErrorForm::wanted(parts.uri.path(), &parts.headers),
+            outline: match parts.method {
+                Method::HEAD => Outline::HeadOnly,
+                _ => Outline::Whole,
+            },
+            version: parts.version,
+        }
+    }
+}
+
 /// The two forms of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorForm {
@@ -301,7 +328,7 @@ impl ErrorForm {
     /// XML only where Twilio would send it (a path without `.json`) to a caller that names XML and
     /// neither JSON nor HTML (browsers name XML too, and people read JSON more easily).
     #[must_use]
-    pub fn wanted(path: &str, headers: &HeaderMap) -> Self {
+    fn wanted(path: &str, headers: &HeaderMap) -> Self {
         let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
         let names = |kind: &str| accept.contains(kind);
         let xml = names("application/xml") || names("text/xml");
@@ -317,8 +344,7 @@ impl ErrorForm {
 pub fn disclose(
     mut disclosure: OpenDisclosure,
     answer: Result<Opened, UpstreamError>,
-    form: ErrorForm,
-    version: Version,
+    caller: CallerForm,
 ) -> Response<ReplyBody> {
     let entry = disclosure.id();
     let opened = match answer {
@@ -328,7 +354,7 @@ pub fn disclose(
             let problem = Problem::upstream(&error);
             disclosure.answer(problem.status(), 0);
             disclosure.close(Ending::UpstreamError);
-            return problem.into_response(form, Some(entry), version);
+            return problem.into_response(caller, Some(entry));
         }
     };
     let first = opened.range.and_then(|range| range.part).map_or(0, |(first, _)| first);
@@ -363,7 +389,9 @@ fn describe(headers: &mut HeaderMap, opened: &Opened) {
     insert(ETAG, opened.tag.as_ref().map(ToString::to_string));
     insert(LAST_MODIFIED, opened.modified.map(|date| date.to_string()));
     insert(ACCEPT_RANGES, opened.ranges.then(|| "bytes".to_owned()));
-    insert(CONTENT_RANGE, opened.range.map(|range| range.to_string()));
+    // `*/*` would say nothing, and is not of the header's form.
+    let range = opened.range.filter(|range| range.part.or(range.total.map(|t| (t, t))).is_some());
+    insert(CONTENT_RANGE, range.map(|range| range.to_string()));
     if matches!(opened.status, 200 | 206) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(opened.content_type));
     }

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -21,9 +20,6 @@ use crate::ledger::{Health, Ledger, OpenError};
 use crate::listener::{self, ListenError, Readiness, Server, TlsError};
 use crate::policy::{LoadError, Policies};
 use crate::upstream::{Accounts, AccountsError, Documents, Upstream};
-
-/// How often the issuers' keys are looked at for being due.
-const KEYS_TICK: Duration = Duration::from_secs(5);
 
 /// Why a gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -130,9 +126,8 @@ impl Prepared {
             policies,
             ledger,
             accounts,
-            documents,
         });
-        let keys = KeyKeeper::start(Arc::clone(&gate)).map_err(ListenError::Worker)?;
+        let keys = KeyKeeper::start(Arc::clone(&gate), documents).map_err(ListenError::Worker)?;
         let settings = listener::Settings {
             listen: config.listen,
             operations: config.operations,
@@ -193,16 +188,13 @@ struct KeyKeeper {
 }
 
 impl KeyKeeper {
-    fn start(gate: Arc<Gate>) -> std::io::Result<Self> {
+    fn start(gate: Arc<Gate>, documents: Documents) -> std::io::Result<Self> {
         let (stop, mut stopping) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let keep = async move {
-            loop {
-                gate.identity.refresh(&gate.documents).await;
-                let tick = tokio::time::timeout(KEYS_TICK, stopping.wait_for(|stop| *stop));
-                if tick.await.is_ok() {
-                    return;
-                }
+            tokio::select! {
+                () = gate.identity.keep_keys(&documents) => {}
+                _ = stopping.wait_for(|stop| *stop) => {}
             }
         };
         let thread = std::thread::Builder::new().name("keys".to_owned());

@@ -1,27 +1,33 @@
 //! An issuer's keys: a JWK Set (RFC 7517) from a file or a URL.
 //!
 //! A set from a URL is fetched when it is due and when a token names a key that is not in it (the
-//! issuer may have rotated), but never more often than every [`RETRY_SECONDS`], so that invented
-//! key ids cannot make the gate hammer the issuer. When it cannot be fetched, the last set stays
-//! in use for a configured time, then tokens of this issuer are refused. A new set makes every
-//! remembered verification of the issuer void.
+//! issuer may have rotated), but never sooner than [`RETRY_SECONDS`] after the last try, so that
+//! invented key ids cannot make the gate hammer the issuer. One keeper for each issuer fetches
+//! ([`IssuerKeys::keep`]); callers ask it to and wait, so that a caller who hangs up takes no
+//! fetch with them. When a set cannot be fetched, the last one stays in use for a configured time,
+//! then tokens of this issuer are refused. A new set makes every remembered verification of the
+//! issuer void.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyOperations, PublicKeyUse,
-};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use serde::Deserialize;
+use tokio::sync::{Notify, watch};
 
 use super::Stranger;
 use crate::clock::Clock;
 use crate::config::{self, Algorithm};
 
-/// LIMIT: how often a key set is asked for at the most when tokens name unknown keys.
+/// LIMIT: how long after a try the next one may be made, whoever wants it.
 const RETRY_SECONDS: i64 = 10;
+
+/// How often a keeper looks whether its set is due.
+const TICK: Duration = Duration::from_secs(5);
 
 /// LIMIT: keys of one set. Issuers publish two or three.
 const KEYS_MAX: usize = 64;
@@ -65,8 +71,9 @@ pub trait KeySource: Send + Sync {
 #[derive(Debug)]
 pub(super) struct IssuerKeys {
     current: RwLock<Arc<KeySet>>,
-    /// Holds the time of the last fetch; locked during one, so that there is one at a time.
-    fetching: tokio::sync::Mutex<Option<Timestamp>>,
+    /// When the last try ended; told to everybody who waits for one.
+    tried: watch::Sender<Option<Timestamp>>,
+    wanted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +83,12 @@ struct KeySet {
     fetched_at: Timestamp,
     text: Bytes,
     keys: Vec<Key>,
+}
+
+/// A key set whose members are still anything.
+#[derive(Deserialize)]
+struct AnyKeys {
+    keys: Vec<serde_json::Value>,
 }
 
 #[derive(Debug, Clone)]
@@ -97,7 +110,11 @@ impl IssuerKeys {
             set = KeySet::read(Bytes::from(text), issuer, 1, clock.now())
                 .map_err(|problem| KeyError::Unusable { issuer: issuer.name.clone(), problem })?;
         }
-        Ok(Self { current: RwLock::new(Arc::new(set)), fetching: tokio::sync::Mutex::new(None) })
+        Ok(Self {
+            current: RwLock::new(Arc::new(set)),
+            tried: watch::Sender::new(None),
+            wanted: Notify::new(),
+        })
     }
 
     /// The generation of the present keys; `None` if they are too old to be used.
@@ -117,16 +134,18 @@ impl IssuerKeys {
         algorithm: Algorithm,
         issuer: &config::Issuer,
         clock: &Clock,
-        source: &impl KeySource,
     ) -> Result<(DecodingKey, u64), Stranger> {
-        for may_fetch in [true, false] {
+        for may_wait in [true, false] {
+            let mut tried = self.tried.subscribe();
             let set = self.current();
             let usable = set.is_usable(issuer, clock.now());
             if usable && let Some(key) = set.find(id, algorithm) {
                 return Ok((key.clone(), set.generation));
             }
-            if may_fetch {
-                self.fetch(issuer, clock, source).await;
+            if may_wait && issuer.jwks_url.is_some() && self.may_try(clock.now()) {
+                self.wanted.notify_one();
+                // The keeper lives as long as the gate; without one there is nothing to wait for.
+                let _ = tried.changed().await;
             } else if !usable {
                 return Err(Stranger::KeysUnavailable);
             }
@@ -134,33 +153,36 @@ impl IssuerKeys {
         Err(Stranger::UnknownKey)
     }
 
-    pub(super) async fn refresh_if_due(
+    /// Keeps the set fresh, for ever: when it is due, and when somebody wants a key it lacks.
+    pub(super) async fn keep(
         &self,
         issuer: &config::Issuer,
         clock: &Clock,
         source: &impl KeySource,
     ) {
-        let set = self.current();
-        let age = clock.now().duration_since(set.fetched_at);
-        if set.generation == 0 || age.unsigned_abs() >= issuer.refresh_seconds.duration() {
-            self.fetch(issuer, clock, source).await;
+        let mut wanted = false;
+        loop {
+            let (set, now) = (self.current(), clock.now());
+            let age = now.duration_since(set.fetched_at).unsigned_abs();
+            let due = set.generation == 0 || age >= issuer.refresh_seconds.duration();
+            if (due || wanted) && self.may_try(now) {
+                self.fetch(issuer, clock, source).await;
+            }
+            wanted = tokio::time::timeout(TICK, self.wanted.notified()).await.is_ok();
         }
     }
 
+    fn may_try(&self, now: Timestamp) -> bool {
+        let last = *self.tried.borrow();
+        last.is_none_or(|last| now.duration_since(last).as_secs().abs() >= RETRY_SECONDS)
+    }
+
     async fn fetch(&self, issuer: &config::Issuer, clock: &Clock, source: &impl KeySource) {
-        if issuer.jwks_url.is_none() {
-            return;
-        }
-        let mut last = self.fetching.lock().await;
-        let now = clock.now();
-        if last.is_some_and(|last| now.duration_since(last).as_secs().abs() < RETRY_SECONDS) {
-            return;
-        }
-        *last = Some(now);
         let before = self.current();
+        let asked_at = clock.now();
         let read = match source.fetch(issuer).await {
             Ok(text) => {
-                KeySet::read(text, issuer, before.generation + 1, now).map_err(str::to_owned)
+                KeySet::read(text, issuer, before.generation + 1, asked_at).map_err(str::to_owned)
             }
             Err(problem) => Err(problem),
         };
@@ -177,6 +199,7 @@ impl IssuerKeys {
                 tracing::warn!(issuer = issuer.name, problem, "cannot fetch the issuer's keys");
             }
         }
+        self.tried.send_replace(Some(clock.now()));
     }
 
     fn current(&self) -> Arc<KeySet> {
@@ -194,11 +217,13 @@ impl KeySet {
         if text.len() > JWKS_BYTES_MAX {
             return Err("the key set is larger than 256 KiB");
         }
-        let set: JwkSet = serde_json::from_slice(&text).map_err(|_| "not a JWK Set")?;
+        let set: AnyKeys = serde_json::from_slice(&text).map_err(|_| "not a JWK Set")?;
         if set.keys.len() > KEYS_MAX {
             return Err("the key set has more than 64 keys");
         }
-        let keys: Vec<Key> = set.keys.iter().filter_map(|jwk| Key::read(jwk, issuer)).collect();
+        // RFC 7517, 5: what cannot be read as a key is passed over.
+        let jwks = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
+        let keys: Vec<Key> = jwks.filter_map(|jwk: Jwk| Key::read(&jwk, issuer)).collect();
         if keys.is_empty() {
             return Err("no key in the set fits the issuer's algorithms");
         }

@@ -14,6 +14,7 @@ pub use keys::{KeyError, KeySource};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderMap};
@@ -166,8 +167,8 @@ impl moka::Expiry<[u8; 32], Arc<Verified>> for ForAsLongAsItLives {
 }
 
 impl Identity {
-    /// Sets up the issuers. Keys from files are read here; keys from URLs come with the first
-    /// [`Identity::refresh`] or the first token.
+    /// Sets up the issuers. Keys from files are read here; keys from URLs are fetched by
+    /// [`Identity::keep_keys`], which must run beside.
     ///
     /// # Errors
     /// [`KeyError`] if a key file cannot be read or holds no usable key.
@@ -199,11 +200,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Stranger`] with the first thing that is wrong.
-    pub async fn identify(
-        &self,
-        headers: &HeaderMap,
-        source: &impl KeySource,
-    ) -> Result<Arc<Caller>, Stranger> {
+    pub async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Stranger> {
         let token = bearer_token(headers, self.token_bytes_max)?;
         let digest = sha256(token.as_bytes());
         if let Some(verified) = self.verified.get(&digest) {
@@ -212,17 +209,27 @@ impl Identity {
             }
             self.verified.invalidate(&digest);
         }
-        let verified = Arc::new(self.verify(token, source).await?);
+        let verified = Arc::new(self.verify(token).await?);
         let caller = Arc::clone(&verified.caller);
         self.verified.insert(digest, verified);
         Ok(caller)
     }
 
-    /// Fetches the keys of every issuer whose keys are due; `serve` calls it now and then.
-    pub async fn refresh(&self, source: &impl KeySource) {
-        for issuer in &self.issuers {
-            issuer.keys.refresh_if_due(&issuer.settings, &self.clock, source).await;
-        }
+    /// Keeps the keys of every issuer that has a URL, until it is dropped.
+    pub async fn keep_keys(&self, source: &impl KeySource) {
+        let with_url = self.issuers.iter().filter(|issuer| issuer.settings.jwks_url.is_some());
+        let mut keepers: Vec<_> = with_url
+            .map(|issuer| Box::pin(issuer.keys.keep(&issuer.settings, &self.clock, source)))
+            .collect();
+        // A slow issuer holds up nobody else's keys.
+        std::future::poll_fn(|cx| {
+            for keeper in &mut keepers {
+                // A keeper never ends.
+                let _ = keeper.as_mut().poll(cx);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn still_holds(&self, verified: &Verified) -> bool {
@@ -237,7 +244,7 @@ impl Identity {
         })
     }
 
-    async fn verify(&self, text: &str, source: &impl KeySource) -> Result<Verified, Stranger> {
+    async fn verify(&self, text: &str) -> Result<Verified, Stranger> {
         let token = token::Token::read(text)?;
         let (index, issuer) = self
             .issuers
@@ -248,7 +255,7 @@ impl Identity {
         let algorithm = token::allowed(&token.header, &issuer.settings)?;
         let key_id = token.header.kid.as_deref();
         let (key, generation) =
-            issuer.keys.find(key_id, algorithm, &issuer.settings, &self.clock, source).await?;
+            issuer.keys.find(key_id, algorithm, &issuer.settings, &self.clock).await?;
         let claims = token.verify(&key, algorithm, &issuer.settings)?;
         let now = self.clock.now();
         let (expires_at, until) = claims.check_times(&issuer.settings, now)?;

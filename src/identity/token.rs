@@ -37,7 +37,13 @@ pub(super) struct Header {
     alg: String,
     pub(super) kid: Option<String>,
     typ: Option<String>,
-    crit: Option<serde::de::IgnoredAny>,
+    /// True if it is there, whatever it holds.
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+}
+
+fn is_there<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(from).map(|_| true)
 }
 
 #[derive(Deserialize)]
@@ -67,9 +73,14 @@ impl<'a> Token<'a> {
         let header = decode(header)?;
         let claims = decode(claims)?;
         decode(signature)?;
+        // The structs below could also be read from lists.
+        let is_list = |part: &[u8]| part.trim_ascii_start().starts_with(b"[");
+        if is_list(&header) || is_list(&claims) {
+            return Err(Stranger::Malformed("a part is not a JSON object"));
+        }
         let header: Header = serde_json::from_slice(&header)
             .map_err(|_| Stranger::Malformed("the header is not sound JSON"))?;
-        if header.crit.is_some() {
+        if header.crit {
             return Err(Stranger::Malformed("critical extensions are not supported"));
         }
         // RFC 8725, 3.11: a token of another kind (an ID token's `typ` is `JWT` or absent) may not
@@ -170,9 +181,13 @@ impl Claims {
         map: &BTreeMap<String, Role>,
     ) -> Result<Arc<[Role]>, Stranger> {
         let wrong = Stranger::Malformed("the roles claim is not a list of texts");
-        let mut steps = issuer.roles_claim.split('.');
-        let first = steps.next().and_then(|step| self.others.get(step));
-        let claim = steps.fold(first, |value, step| value.and_then(|v| v.get(step)));
+        // A claim may be named by a URL, which has dots of its own.
+        let whole = self.others.get(&issuer.roles_claim);
+        let claim = whole.or_else(|| {
+            let mut steps = issuer.roles_claim.split('.');
+            let first = steps.next().and_then(|step| self.others.get(step));
+            steps.fold(first, |value, step| value.and_then(|v| v.get(step)))
+        });
         let mut roles = Vec::new();
         match claim {
             None | Some(Value::Null) => {}

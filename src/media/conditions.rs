@@ -120,6 +120,31 @@ impl Conditions {
         .flatten()
     }
 
+    /// What the conditions make of an object (RFC 9110, 13.2.2): 304 or 412 in the place of its
+    /// bytes, or nothing.
+    #[must_use]
+    pub fn judge(&self, tag: Option<&EntityTag>, modified: Option<HttpDate>) -> Option<u16> {
+        let holds = match (&self.if_match, self.if_unmodified_since, modified) {
+            (Some(Tags::Any), _, _) => true,
+            (Some(Tags::These(tags)), _, _) => {
+                tag.is_some_and(|tag| tags.iter().any(|t| t.is_strongly(tag)))
+            }
+            (None, Some(since), Some(modified)) => modified <= since,
+            (None, _, _) => true,
+        };
+        if !holds {
+            return Some(412);
+        }
+        let unchanged = match (&self.if_none_match, self.if_modified_since, modified) {
+            (Some(tags), _, _) => {
+                *tags == Tags::Any || tag.is_some_and(|tag| tags.name_weakly(tag))
+            }
+            (None, Some(since), Some(modified)) => modified <= since,
+            (None, _, _) => false,
+        };
+        unchanged.then_some(304)
+    }
+
     /// The same without a range: what HEAD and metadata ask.
     #[must_use]
     pub fn without_range(&self) -> Self {
@@ -350,6 +375,37 @@ mod tests {
                 "if-modified-since: Sun, 06 Nov 1994 08:49:37 GMT",
             ]
         );
+    }
+
+    #[test]
+    fn conditions_are_judged_in_their_order() {
+        let tag = EntityTag::parse("\"a\"").unwrap();
+        let date = |text: &str| HttpDate::parse(text).unwrap();
+        let then = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let (before, modified) = (date("Sun, 06 Nov 1994 08:49:36 GMT"), date(then));
+        let judge = |name: HeaderName, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::try_from(value).unwrap());
+            Conditions::read(&headers).unwrap().judge(Some(&tag), Some(modified))
+        };
+        assert_eq!(judge(IF_MATCH, "\"a\""), None);
+        assert_eq!(judge(IF_MATCH, "*"), None);
+        assert_eq!(judge(IF_MATCH, "W/\"a\""), Some(412));
+        assert_eq!(judge(IF_MATCH, "\"b\""), Some(412));
+        assert_eq!(judge(IF_UNMODIFIED_SINCE, then), None);
+        assert_eq!(judge(IF_UNMODIFIED_SINCE, &before.to_string()), Some(412));
+        assert_eq!(judge(IF_NONE_MATCH, "W/\"a\""), Some(304));
+        assert_eq!(judge(IF_NONE_MATCH, "*"), Some(304));
+        assert_eq!(judge(IF_NONE_MATCH, "\"b\""), None);
+        assert_eq!(judge(IF_MODIFIED_SINCE, then), Some(304));
+        assert_eq!(judge(IF_MODIFIED_SINCE, &before.to_string()), None);
+        // A tag speaks before a date.
+        let both = Conditions {
+            if_none_match: Some(Tags::These(Vec::new())),
+            if_modified_since: Some(modified),
+            ..Conditions::default()
+        };
+        assert_eq!(both.judge(Some(&tag), Some(modified)), None);
     }
 
     #[test]

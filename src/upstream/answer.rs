@@ -61,6 +61,14 @@ pub struct ContentRange {
     pub total: Option<u64>,
 }
 
+impl ContentRange {
+    /// How many bytes the part has.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.part.map(|(first, last)| last - first + 1)
+    }
+}
+
 impl fmt::Display for ContentRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.part {
@@ -139,16 +147,19 @@ pub(super) fn read(
                 206 => Some(partial(headers, expected.range, length)?),
                 _ => None,
             };
+            // A part without a length of its own is as long as its range says.
+            let length = part.and_then(|part| part.length()).or(length);
             let total = part.map_or(length, |part| part.total);
             if total.or(length).is_some_and(|total| total > bytes_max) {
                 return Err(UpstreamError::Unusable("it is longer than response_bytes_max"));
             }
-            // A condition that upstream ignored.
-            let unchanged = |tag: &EntityTag| {
-                conditions.if_none_match.as_ref().is_some_and(|tags| tags.name_weakly(tag))
-            };
-            if head.tag.as_ref().is_some_and(unchanged) {
-                return Ok(head.empty(304, None));
+            // Who has the rest of an object must not be given a part of another.
+            if part.is_some() && !head.is_same(conditions) {
+                return Err(UpstreamError::Unusable("it is a part of another object"));
+            }
+            // Upstream may not know conditions; then they are judged here.
+            if let Some(status) = conditions.judge(head.tag.as_ref(), head.modified) {
+                return Ok(head.empty(status, None));
             }
             match expected.outline {
                 Outline::HeadOnly => {
@@ -230,19 +241,18 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Upstrea
 
 /// The length, if the body's end is marked in one way that a cut would violate.
 fn framing(headers: &HeaderMap) -> Result<Option<u64>, UpstreamError> {
-    let chunked = headers.contains_key(TRANSFER_ENCODING);
+    let coding = single(headers, TRANSFER_ENCODING)?;
     let length = single(headers, CONTENT_LENGTH)?;
-    if chunked && length.is_some() {
+    if coding.is_some() && length.is_some() {
         return Err(UpstreamError::Unusable("it has two framings"));
+    }
+    if coding.is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("chunked")) {
+        return Err(UpstreamError::Unusable("it has a transfer coding other than chunked"));
     }
     match single(headers, CONTENT_ENCODING)? {
         None | Some("identity" | "") => {}
         Some(_) => return Err(UpstreamError::Unusable("it has a content coding")),
     }
-    let number = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if digits { text.parse().ok() } else { None }
-    };
     match length.map(number) {
         None => Ok(None),
         Some(Some(length)) => Ok(Some(length)),
@@ -250,18 +260,25 @@ fn framing(headers: &HeaderMap) -> Result<Option<u64>, UpstreamError> {
     }
 }
 
+/// Digits and nothing else: no sign, no blank.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+/// The numbers of `Content-Range`; none if there is no such header.
 fn content_range(headers: &HeaderMap) -> Result<ContentRange, UpstreamError> {
     let read = |text: &str| {
         let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
         let total = match total {
             "*" => None,
-            total => Some(total.parse::<u64>().ok()?),
+            total => Some(number(total)?),
         };
         if range == "*" {
             return Some(ContentRange { part: None, total });
         }
         let (first, last) = range.split_once('-')?;
-        let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
+        let (first, last) = (number(first)?, number(last)?);
         let sound = first <= last && total.is_none_or(|total| last < total);
         sound.then_some(ContentRange { part: Some((first, last)), total })
     };
@@ -346,10 +363,10 @@ pub(super) fn rewrite_metadata(
     let fields = value.as_object_mut().ok_or(wrong.clone())?;
     let unnamed = Form::Audio { format: AudioFormat::Unnamed, channels: None };
     let own = MediaRef { form: unnamed, ..*media };
-    if let Some(url) = fields.get_mut("media_url")
-        && url.is_string()
-    {
-        *url = Value::String(format!("{public_origin}{own}"));
+    match fields.get_mut("media_url") {
+        Some(url) if url.is_string() => *url = Value::String(format!("{public_origin}{own}")),
+        Some(other) => hide_urls(other),
+        None => {}
     }
     // Any other absolute URL would be one that Twilio does not document here. It could be signed,
     // so it goes no further; the key stays.
