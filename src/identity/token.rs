@@ -73,13 +73,8 @@ impl<'a> Token<'a> {
         let header = decode(header)?;
         let claims = decode(claims)?;
         decode(signature)?;
-        // The structs below could also be read from lists.
-        let is_list = |part: &[u8]| part.trim_ascii_start().starts_with(b"[");
-        if is_list(&header) || is_list(&claims) {
-            return Err(Stranger::Malformed("a part is not a JSON object"));
-        }
-        let header: Header = serde_json::from_slice(&header)
-            .map_err(|_| Stranger::Malformed("the header is not sound JSON"))?;
+        let header: Header =
+            object(&header).ok_or(Stranger::Malformed("the header is not sound JSON"))?;
         if header.crit {
             return Err(Stranger::Malformed("critical extensions are not supported"));
         }
@@ -93,8 +88,8 @@ impl<'a> Token<'a> {
         if !of_a_known_type {
             return Err(Stranger::Malformed("of another type than JWT"));
         }
-        let claimed: IssuerOnly = serde_json::from_slice(&claims)
-            .map_err(|_| Stranger::Malformed("no issuer in sound JSON"))?;
+        let claimed: IssuerOnly =
+            object(&claims).ok_or(Stranger::Malformed("no issuer in sound JSON"))?;
         Ok(Self { text, header, claimed_issuer: claimed.iss })
     }
 
@@ -222,6 +217,12 @@ impl Claims {
     pub(super) fn token_id(&self) -> Option<String> {
         self.jti.clone().filter(|id| id.len() <= 128)
     }
+}
+
+/// Reads a JSON object. serde would also read these structs from lists.
+fn object<T: serde::de::DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let is_list = json.trim_ascii_start().starts_with(b"[");
+    if is_list { None } else { serde_json::from_slice(json).ok() }
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Stranger> {
