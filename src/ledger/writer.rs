@@ -1,8 +1,8 @@
 //! The one thread that writes the ledger.
 //!
 //! It takes whatever waits, seals it into the chain, appends it in one transaction and answers
-//! everybody at once, so that one sync serves all who came while the last one ran. Outcomes wake
-//! it only when nothing else does, at most [`LAZY`] later.
+//! everybody at once, so that one sync serves all who came while the last one ran. Outcomes do not
+//! wake it under load; they are written with the next batch, at most [`LAZY`] later.
 //!
 //! The first error of any kind closes the ledger: everybody who waits and everybody who comes is
 //! refused, the handle is thrown away (after a failed sync the kernel may have dropped what was
@@ -102,6 +102,8 @@ struct State {
     awaited: usize,
     closed: Option<String>,
     stopping: bool,
+    /// True while the writer sleeps until it is woken, by anything.
+    asleep: bool,
 }
 
 impl Shared {
@@ -126,6 +128,7 @@ impl Writer {
                 awaited: 0,
                 closed: None,
                 stopping: false,
+                asleep: false,
             }),
             wake: Condvar::new(),
         });
@@ -182,10 +185,10 @@ impl Writer {
             tracing::error!(entry = %item.id, "no room for an outcome; it will be `unknown`");
             return;
         }
-        let first = state.items.is_empty();
         state.items.push(item);
+        let asleep = state.asleep;
         drop(state);
-        if first {
+        if asleep {
             self.shared.wake.notify_one();
         }
     }
@@ -306,11 +309,21 @@ impl Run {
             state = wait(shared, state, RETRY);
             return (Vec::new(), state.stopping);
         }
-        while state.items.is_empty() && !state.stopping {
-            state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        // Under load nothing wakes this thread but entries that somebody waits for: outcomes come
+        // silently and are found at the next look. Only when a whole pause has passed without
+        // anything does it sleep so that an outcome has to wake it.
         if state.awaited == 0 && !state.stopping {
             state = wait(shared, state, LAZY);
+        }
+        if state.items.is_empty() && !state.stopping {
+            state.asleep = true;
+            while state.items.is_empty() && !state.stopping {
+                state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            state.asleep = false;
+            if state.awaited == 0 && !state.stopping {
+                state = wait(shared, state, LAZY);
+            }
         }
         let size = state.items.len().min(BATCH_MAX);
         let batch: Vec<Item> = state.items.drain(..size).collect();
