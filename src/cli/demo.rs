@@ -12,8 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey};
 
+use super::serve::Signals;
 use super::token::{Claims, Signer};
-use super::{Exit, complain, say, serve};
+use super::{Exit, complain, say};
 use crate::certs::Authority;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -101,6 +102,7 @@ impl Demo {
         drop(free.map_err(|error| {
             format!("cannot use port {}: {error}; choose another with `--port`", self.port)
         })?);
+        let signals = Signals::catch()?;
         let clock = Clock::system();
         let secret = uuid::Uuid::new_v4().simple().to_string();
         write_certificates(&self.directory)?;
@@ -118,11 +120,11 @@ impl Demo {
         telemetry::start(&config.log);
         let running = Prepared::new(config, clock)?.start()?;
         self.tour(&running, &standin);
-        let waited = serve::wait_for_signal();
+        signals.wait();
         say("\nStopping.");
         running.stop();
         runtime.block_on(standin.stop());
-        Ok(waited?)
+        Ok(())
     }
 
     fn tour(&self, running: &Running, standin: &StandIn) {

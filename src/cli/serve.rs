@@ -1,6 +1,6 @@
 //! `noticegate serve`: runs the gate until it is told to stop.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{ConfigPath, Exit, complain};
 use crate::clock::Clock;
@@ -35,6 +35,13 @@ impl Serve {
                 return Exit::Invalid;
             }
         };
+        let signals = match Signals::catch() {
+            Ok(signals) => signals,
+            Err(error) => {
+                complain(&error);
+                return Exit::Failed;
+            }
+        };
         let running = match prepared.start() {
             Ok(running) => running,
             Err(error) => {
@@ -45,29 +52,38 @@ impl Serve {
         let server = running.server();
         let operations = server.operations().map(|address| address.to_string());
         tracing::info!(address = %server.address(), operations, "serving");
-        let waited = wait_for_signal();
+        signals.wait();
         tracing::info!("stopping");
         running.stop();
-        match waited {
-            Ok(()) => Exit::Done,
-            Err(error) => {
-                complain(&error);
-                Exit::Failed
-            }
-        }
+        Exit::Done
     }
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub(super) fn wait_for_signal() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
-    })
+/// SIGINT and SIGTERM, caught from here on.
+pub(super) struct Signals {
+    runtime: tokio::runtime::Runtime,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Catches them. Before that, one of them would end the process as it stands.
+    pub(super) fn catch() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let _inside = runtime.enter();
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
+        drop(_inside);
+        Ok(Self { runtime, interrupt, terminate })
+    }
+
+    /// Waits for one of them.
+    pub(super) fn wait(mut self) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+        });
+    }
 }

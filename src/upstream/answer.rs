@@ -239,7 +239,8 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Upstrea
     }
 }
 
-/// The length, if the body's end is marked in one way that a cut would violate.
+/// The length, if it is said. A body without any framing ends with TLS's goodbye, which a cut
+/// connection does not say.
 fn framing(headers: &HeaderMap) -> Result<Option<u64>, UpstreamError> {
     let coding = single(headers, TRANSFER_ENCODING)?;
     let length = single(headers, CONTENT_LENGTH)?;

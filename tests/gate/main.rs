@@ -10,6 +10,7 @@
     clippy::string_slice,
     reason = "a test that cannot go on should stop at once and say where"
 )]
+#![allow(unreachable_pub, reason = "in a test binary all is private")]
 
 mod house;
 mod stories;

@@ -1,8 +1,13 @@
 //! One file a promise.
 
+mod decisions;
+mod hostile_upstream;
+mod key_sets;
+mod nothing_leaks;
 mod promise_1_no_promise_no_permit;
 mod promise_2_the_notice_at_the_time;
 mod promise_3_no_byte_without_a_record;
 mod promise_4_doubt_refuses;
-mod decisions;
-mod nothing_leaks;
+mod promise_5_parse_never_forward;
+mod ranges;
+mod tokens;

@@ -2,7 +2,10 @@
 //! everything that comes back.
 
 pub mod client;
+pub mod disclosed;
+pub mod frames;
 pub mod process;
+pub mod raw_upstream;
 pub mod tokens;
 pub mod world;
 
