@@ -1,6 +1,6 @@
 //! The life of one request.
 //!
-//! Read [`Worker::disclose`] first: it is the whole product in one column. Every step takes what
+//! Read `Worker::disclose` first: it is the whole product in one column. Every step takes what
 //! the step before it made, and from the permit on by value, so that none can be left out. All
 //! branching of a request is here; rooms return values and do not call the next room.
 

@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 //!
-//! Commands return an [`Exit`]; only `main` ends the process. What a command tells goes to
+//! Commands return an `Exit`; only `main` ends the process. What a command tells goes to
 //! standard output, what goes wrong to standard error.
 
 mod config;
