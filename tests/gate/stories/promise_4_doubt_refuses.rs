@@ -9,7 +9,7 @@ use crate::support::{ACCOUNT, CALL, RECORDING, World, WorldSettings, path, recor
 
 /// A world with quick retries, so that an upstream that fails is soon known to.
 async fn world() -> World {
-    let config = "[upstream]\nretries_max = 0\nhead_timeout_ms = 300".to_owned();
+    let config = "[upstream]\nretries_max = 0\nhead_timeout_ms = 2000".to_owned();
     World::with(WorldSettings { config, ..WorldSettings::default() }).await
 }
 
