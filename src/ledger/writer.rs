@@ -37,6 +37,9 @@ const ENTRY_BYTES_MAX: usize = 16 * 1024;
 /// How long an outcome may wait for company.
 const LAZY: Duration = Duration::from_millis(200);
 
+/// How long a batch that is smaller than the last one waits for more. A sync takes about as long.
+const GATHER: Duration = Duration::from_micros(300);
+
 /// How often a closed ledger is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -138,6 +141,7 @@ impl Writer {
             chain,
             store: Some(store),
             shared: Arc::clone(&shared),
+            gathered: 0,
             failed: HashSet::new(),
         };
         run.recover(digest).map_err(sqlite)?;
@@ -280,6 +284,8 @@ struct Run {
     /// `None` after an error, until a fresh one has proven a write.
     store: Option<Store>,
     shared: Arc<Shared>,
+    /// How many waited for the last batch.
+    gathered: usize,
     /// Intents whose batch failed. Outcomes of theirs are not written unless they turn up.
     failed: HashSet<EntryId>,
 }
@@ -302,8 +308,8 @@ impl Run {
     }
 
     /// Waits for work. Entries that somebody waits for are taken at once, outcomes after a while.
-    fn take_batch(&self) -> (Vec<Item>, bool) {
-        let shared = &self.shared;
+    fn take_batch(&mut self) -> (Vec<Item>, bool) {
+        let shared = &Arc::clone(&self.shared);
         let mut state = shared.lock();
         if self.store.is_none() {
             state = wait(shared, state, RETRY);
@@ -325,9 +331,15 @@ impl Run {
                 state = wait(shared, state, LAZY);
             }
         }
+        // Whoever the last sync answered is likely to be back soon. A moment's wait for them makes
+        // one sync of many; who comes alone waits once at the most, since their batch is small.
+        if (1..self.gathered).contains(&state.awaited) && !state.stopping {
+            state = wait(shared, state, GATHER);
+        }
         let size = state.items.len().min(BATCH_MAX);
         let batch: Vec<Item> = state.items.drain(..size).collect();
-        state.awaited -= batch.iter().filter(|item| item.answer.is_some()).count();
+        self.gathered = batch.iter().filter(|item| item.answer.is_some()).count();
+        state.awaited -= self.gathered;
         (batch, state.stopping && state.items.is_empty())
     }
 

@@ -273,6 +273,10 @@ impl Upstream {
 
     async fn slot(&self, account: &Account) -> Result<OwnedSemaphorePermit, UpstreamError> {
         let slots = Arc::clone(&account.slots);
+        // A timer costs more than a free slot.
+        if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
+            return Ok(slot);
+        }
         match timeout(self.settings.queue_timeout_ms.duration(), slots.acquire_owned()).await {
             Ok(Ok(slot)) => Ok(slot),
             _ => Err(UpstreamError::Busy { retry_after: Some(1) }),
