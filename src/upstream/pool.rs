@@ -101,11 +101,12 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    link: Link,
+    link: Box<Link>,
     since: Instant,
 }
 
-/// A connection with the handle that sends on it.
+/// A connection with the handle that sends on it. Boxed wherever it goes: it is some kilobytes
+/// large and changes hands several times in each exchange.
 #[derive(Debug)]
 struct Link {
     sender: http1::SendRequest<Empty<Bytes>>,
@@ -162,12 +163,12 @@ impl Pool {
     async fn exchange(
         self: &Arc<Self>,
         origin: &Origin,
-        mut link: Link,
+        mut link: Box<Link>,
         request: Request<Empty<Bytes>>,
     ) -> Result<Reply, UpstreamError> {
         let answered = {
-            let mut sending = pin!(link.sender.send_request(request));
-            let (connection, ended) = (&mut link.connection, &mut link.ended);
+            let Link { sender, connection, ended } = &mut *link;
+            let mut sending = pin!(sender.send_request(request));
             let both = poll_fn(|cx| {
                 if !*ended {
                     *ended = Pin::new(&mut *connection).poll(cx).is_ready();
@@ -188,7 +189,7 @@ impl Pool {
         }
     }
 
-    fn take(&self, origin: &Origin) -> Option<Link> {
+    fn take(&self, origin: &Origin) -> Option<Box<Link>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = idle.get_mut(&origin.key())?;
         // The youngest first: the others may grow old and go.
@@ -204,7 +205,7 @@ impl Pool {
         None
     }
 
-    fn put(&self, key: Key, mut link: Link) {
+    fn put(&self, key: Key, mut link: Box<Link>) {
         if !link.is_reusable() {
             return;
         }
@@ -219,7 +220,7 @@ impl Pool {
     }
 }
 
-async fn connect(origin: &Origin) -> Result<Link, UpstreamError> {
+async fn connect(origin: &Origin) -> Result<Box<Link>, UpstreamError> {
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         UpstreamError::Unreachable(format!("{what}: {error}"))
     };
@@ -236,7 +237,7 @@ async fn connect(origin: &Origin) -> Result<Link, UpstreamError> {
         .handshake(TokioIo::new(tls))
         .await
         .map_err(|error| failed("HTTP", &error))?;
-    Ok(Link { sender, connection, ended: false })
+    Ok(Box::new(Link { sender, connection, ended: false }))
 }
 
 /// The body of an answer. It drives its connection, and hands it back to the pool when it has
@@ -244,7 +245,7 @@ async fn connect(origin: &Origin) -> Result<Link, UpstreamError> {
 #[derive(Debug)]
 pub(super) struct ReplyBody {
     incoming: Incoming,
-    link: Option<Link>,
+    link: Option<Box<Link>>,
     home: Option<(Arc<Pool>, Key)>,
 }
 
