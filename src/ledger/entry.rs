@@ -428,8 +428,8 @@ fn commit(ask: &Ask) -> (Commitments, Vec<u8>) {
     });
     let value = Net { address: ask.address, agent };
     let mut salt = [0u8; 16];
-    // Without randomness the commitment could be guessed; commit to the salt of all zeros only if
-    // the operating system's generator fails, which aws-lc treats as fatal itself.
+    // Known gap: should the generator fail, the salt stays zero and this commitment could be
+    // guessed. The entry is still written; refusing it would need an error from here.
     let _ = aws_lc_rs::rand::fill(&mut salt);
     let mut hashed = salt.to_vec();
     hashed.extend(serde_json::to_vec(&value).unwrap_or_default());
