@@ -22,12 +22,12 @@ use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use noticegate::clock::Clock;
 use noticegate::config::{self, Count, Millis};
-use noticegate::facts::{Consent, Direction, Facts, RecordingStatus};
+use noticegate::facts::Facts;
 use noticegate::folder;
 use noticegate::identity::{Caller, Identity, Proof, Role};
 use noticegate::ledger::{Ask, Ledger};
-use noticegate::media::Target;
-use noticegate::policy::{Action, Permit, Policies, Question, Verdict};
+use noticegate::media::{Direction, Target};
+use noticegate::policy::{Action, Permit, Policies, Question, Stated, Verdict};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -150,17 +150,12 @@ fn question(role: &str, purpose: &str) -> Question {
     let started_at = now - SignedDuration::from_hours(21 * 24);
     let media = Target::parse(PATH, None).unwrap().media;
     let facts = Facts {
-        account: media.account,
-        recording: media.recording,
         as_of: now,
         call: "CA0123456789abcdef0123456789abcdef".parse().ok(),
-        started_at,
         duration_seconds: 281,
         channels: 2,
-        status: RecordingStatus::Completed,
-        encrypted: false,
         direction: Some(Direction::Inbound),
-        consent: Consent::Unknown,
+        ..Facts::bare(media.account, media.recording, started_at)
     };
     let caller = Caller {
         id: "staff|ana".to_owned(),
@@ -179,6 +174,7 @@ fn question(role: &str, purpose: &str) -> Question {
         action: Action::Access,
         media,
         purpose: purpose.parse().ok(),
+        stated: Stated::default(),
         facts: Arc::new(facts),
         now,
     }
@@ -234,6 +230,8 @@ fn ask() -> Ask {
         range: None,
         address: [192, 0, 2, 7].into(),
         agent: Some("twilio-python/9.8.1 (Linux x86_64) Python/3.13.5".to_owned()),
+        reference: None,
+        reason: None,
     }
 }
 

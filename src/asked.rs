@@ -10,11 +10,21 @@ use http::request::Parts;
 use http::{Method, Version};
 
 use crate::media::{BadCondition, Conditions, Target, TargetError};
+use crate::notice::Circumstance;
 use crate::purpose::Purpose;
 use crate::upstream::Outline;
 
 /// The header that says why.
 pub const PURPOSE_HEADER: &str = "noticegate-purpose";
+
+/// The header that names a case, a form or a legal demand.
+pub const REFERENCE_HEADER: &str = "noticegate-reference";
+
+/// The header that gives a reason in words.
+pub const REASON_HEADER: &str = "noticegate-reason";
+
+/// LIMIT: bytes of a reference and of a reason. They stand in the record.
+const STATED_BYTES_MAX: usize = 300;
 
 /// A request that asks for something the gate serves.
 #[derive(Clone, Debug)]
@@ -31,6 +41,10 @@ pub struct Asked {
     pub origin: String,
     /// The `User-Agent`.
     pub agent: Option<String>,
+    /// The case, form or demand that the request names.
+    pub reference: Option<String>,
+    /// The reason that it gives.
+    pub reason: Option<String>,
 }
 
 /// A request that is refused for its form.
@@ -63,6 +77,12 @@ pub enum BadRequest {
          `Noticegate-Purpose` header or the `purpose` query parameter"
     )]
     Purpose,
+    /// A reference or reason that comes twice, is too long, or is no plain text.
+    #[error(
+        "`Noticegate-Reference` and `Noticegate-Reason` may be given once each, in 1 to 300 \
+         printable ASCII characters"
+    )]
+    Stated,
 }
 
 /// What requests are held to.
@@ -75,6 +95,15 @@ pub struct Rules {
 }
 
 impl Asked {
+    /// What the request states beside its purpose.
+    #[must_use]
+    pub fn circumstances(&self) -> Vec<Circumstance> {
+        let stated =
+            [(&self.reference, Circumstance::Reference), (&self.reason, Circumstance::Reason)];
+        let given = stated.into_iter().filter(|(text, _)| text.is_some());
+        given.map(|(_, circumstance)| circumstance).collect()
+    }
+
     /// Reads the head of a request; `has_body` says whether one follows.
     ///
     /// # Errors
@@ -105,6 +134,8 @@ impl Asked {
             conditions,
             origin: format!("https://{host}"),
             agent: agent.map(str::to_owned),
+            reference: stated(&parts.headers, REFERENCE_HEADER)?,
+            reason: stated(&parts.headers, REASON_HEADER)?,
         })
     }
 }
@@ -159,5 +190,19 @@ fn purpose(headers: &HeaderMap, in_query: Option<&Purpose>) -> Result<Option<Pur
     match (in_header, in_query) {
         (Some(a), Some(b)) if a != *b => Err(BadRequest::Purpose),
         (header, query) => Ok(header.or_else(|| query.cloned())),
+    }
+}
+
+/// A header in which the caller states something in their own words.
+fn stated(headers: &HeaderMap, name: &str) -> Result<Option<String>, BadRequest> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let text = value.to_str().map_err(|_| BadRequest::Stated)?.trim();
+            let fits = (1..=STATED_BYTES_MAX).contains(&text.len()) && !text.contains('\t');
+            fits.then(|| Some(text.to_owned())).ok_or(BadRequest::Stated)
+        }
+        _ => Err(BadRequest::Stated),
     }
 }

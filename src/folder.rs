@@ -3,7 +3,7 @@
 //! LIMIT: a file is at most 16 MiB and there are at most 1,000 notices, so that a wrong path (a
 //! log folder, a device) ends in an error and not in an exhausted memory.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -70,25 +70,64 @@ pub fn read(directory: &Path) -> Result<PolicySources, FolderError> {
     }
     versions.sort();
     Ok(PolicySources {
-        schema: read_text(&directory.join("schema.cedarschema"))?,
+        vocabulary: read_text(&directory.join("vocabulary.toml"))?,
+        schema: read_derived(&directory.join("schema.cedarschema"))?,
         guardrails: read_text(&directory.join("guardrails.cedar"))?,
         notices: versions.iter().map(|path| read_notice(path)).collect::<Result<_, _>>()?,
     })
 }
 
+/// Reads the policy tests of a folder: the name of each file, relative to the folder, and its
+/// text. No `tests` folder is no tests.
+///
+/// # Errors
+/// [`FolderError`] names the file and what is wrong with it.
+pub fn read_tests(directory: &Path) -> Result<Vec<(String, String)>, FolderError> {
+    let tests = directory.join("tests");
+    let entries = match std::fs::read_dir(&tests) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(FolderError::Read { path: tests, source }),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let unreadable = |source| FolderError::Read { path: tests.clone(), source };
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok((format!("tests/{}", name.unwrap_or_default()), read_text(&path)?))
+    };
+    paths.into_iter().map(read).collect()
+}
+
 fn read_notice(directory: &Path) -> Result<NoticeSource, FolderError> {
     let path = directory.join("clauses.toml");
-    let header = read_text(&path)?;
-    let named = toml::from_str::<TextKey>(&header).map(|key| key.text);
+    let meaning = read_text(&path)?;
+    let named = toml::from_str::<TextKey>(&meaning).map(|key| key.text);
     let inside = |name: &str| !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
     let text = named.ok().filter(|name| inside(name)).ok_or(FolderError::Text { path })?;
     let version = directory.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(NoticeSource {
         version: version.unwrap_or_default(),
-        header,
+        meaning,
         text: read_text(&directory.join(text))?,
-        clauses: read_text(&directory.join("clauses.cedar"))?,
+        clauses: read_derived(&directory.join("clauses.cedar"))?,
     })
+}
+
+/// A derived file that is not there yet is empty, and so not what the rest derives.
+fn read_derived(path: &Path) -> Result<String, FolderError> {
+    match read_text(path) {
+        Err(FolderError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Ok(String::new())
+        }
+        read => read,
+    }
 }
 
 fn read_text(path: &Path) -> Result<String, FolderError> {

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::facts::{FactStore, Facts, FactsError};
 use crate::identity::{Caller, Identity, Stranger};
 use crate::ledger::{AppendError, Ask, Ledger, Refused};
-use crate::policy::{Action, Permit, Policies, Question, Reason, Refusal, Verdict};
+use crate::policy::{Action, Permit, Policies, Question, Reason, Refusal, Stated, Verdict};
 use crate::respond::{self, CallerForm, Problem};
 use crate::stream::ReplyBody;
 use crate::upstream::{Accounts, Outline, Upstream};
@@ -122,7 +122,9 @@ impl Worker {
         let purpose = purpose.or(caller.default_purpose.as_ref()).cloned();
         let now = self.gate.clock.now();
         let action = Action::on(&media);
-        match self.gate.policies.decide(Question { caller, action, media, purpose, facts, now }) {
+        let stated = Stated { circumstances: asked.circumstances(), ..Stated::default() };
+        let question = Question { caller, action, media, purpose, stated, facts, now };
+        match self.gate.policies.decide(question) {
             Verdict::Permit(permit) => Ok(permit),
             Verdict::Refuse(refusal) => {
                 Err(No::Refused(Box::new(refusal), Box::new(asked.clone())))
@@ -153,6 +155,7 @@ impl Worker {
             caller,
             media: asked.target.media,
             purpose: asked.purpose.clone(),
+            circumstances: asked.circumstances(),
             facts: None,
             decision: None,
             reason,
@@ -182,7 +185,7 @@ impl Worker {
             }
             No::Refused(refusal, asked) => {
                 let problem = Problem::refusal(&refusal);
-                let Refusal { question, decision, reason } = *refusal;
+                let Refusal { question, decision, reason, .. } = *refusal;
                 let detail = match &reason {
                     Reason::Undecidable(why) => Some(why.to_string()),
                     _ => None,
@@ -191,6 +194,7 @@ impl Worker {
                     caller: Some(question.caller),
                     media: question.media,
                     purpose: question.purpose,
+                    circumstances: question.stated.circumstances,
                     facts: Some(question.facts),
                     decision: Some(decision),
                     reason: reason.code(),
@@ -211,5 +215,7 @@ fn ask(asked: &Asked, peer: SocketAddr) -> Ask {
         range: asked.conditions.range.map(|range| range.to_string()),
         address: peer.ip(),
         agent: asked.agent.clone(),
+        reference: asked.reference.clone(),
+        reason: asked.reason.clone(),
     }
 }

@@ -56,3 +56,4 @@ pub mod standin;
 pub mod stream;
 pub mod telemetry;
 pub mod upstream;
+mod words;

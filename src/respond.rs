@@ -113,7 +113,8 @@ impl Problem {
             | BadRequest::Body
             | BadRequest::Target(_)
             | BadRequest::Condition(_)
-            | BadRequest::Purpose => (StatusCode::BAD_REQUEST, 20001),
+            | BadRequest::Purpose
+            | BadRequest::Stated => (StatusCode::BAD_REQUEST, 20001),
         };
         // What follows a request that could be read in two ways is not read at all.
         let closes = matches!(bad, BadRequest::Host | BadRequest::Body | BadRequest::Misdirected);

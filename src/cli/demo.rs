@@ -41,7 +41,10 @@ const CAST: [(&str, &str); 3] =
     [("ana", "quality-analyst"), ("tom", "trainer"), ("pia", "privacy-officer")];
 
 /// The policies of the sample notice, as they stand in `policies/`.
-const POLICIES: [(&str, &str); 8] = [
+const POLICIES: [(&str, &str); 11] = [
+    ("vocabulary.toml", include_str!("../../policies/vocabulary.toml")),
+    ("decisions.out", include_str!("../../policies/decisions.out")),
+    ("tests/brambleside.toml", include_str!("../../policies/tests/brambleside.toml")),
     ("schema.cedarschema", include_str!("../../policies/schema.cedarschema")),
     ("guardrails.cedar", include_str!("../../policies/guardrails.cedar")),
     ("notices/2025-02-01/notice.md", include_str!("../../policies/notices/2025-02-01/notice.md")),
@@ -253,7 +256,7 @@ issuer = "{ISSUER}"
 audiences = ["{AUDIENCE}"]
 jwks_file = "issuer/jwks.json"
 algorithms = ["ES256"]
-roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", complaints-handler = "complaints-handler", privacy-officer = "privacy-officer" }}
+roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", complaints-handler = "complaints-handler", privacy-officer = "privacy-officer", legal-counsel = "legal-counsel", fraud-analyst = "fraud-analyst", retention-operator = "retention-operator" }}
 
 [log]
 level = "warn"

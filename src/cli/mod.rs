@@ -3,10 +3,15 @@
 //! Commands return an `Exit`; only `main` ends the process. What a command tells goes to
 //! standard output, what goes wrong to standard error.
 
+mod check;
 mod config;
 mod demo;
+mod derive;
+mod explain;
 mod ledger;
+mod policies;
 mod serve;
+mod test;
 mod token;
 
 use std::path::PathBuf;
@@ -33,6 +38,10 @@ struct Cli {
 enum Command {
     Demo(demo::Demo),
     Serve(serve::Serve),
+    Check(check::Check),
+    Derive(derive::Derive),
+    Test(test::Test),
+    Explain(Box<explain::Explain>),
     Config(config::Config),
     Ledger(ledger::Ledger),
     Token(token::Token),
@@ -61,6 +70,7 @@ struct ConfigPath {
 enum Exit {
     Done,
     Failed,
+    Refused,
     Invalid,
 }
 
@@ -69,6 +79,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Done => 0,
             Exit::Failed => 1,
+            Exit::Refused => 2,
             Exit::Invalid => 3,
         })
     }
@@ -80,6 +91,10 @@ pub fn run() -> ExitCode {
     let exit = match Cli::parse().command {
         Command::Demo(command) => command.run(),
         Command::Serve(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Derive(command) => command.run(),
+        Command::Test(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Token(command) => command.run(),

@@ -4,11 +4,12 @@
 //! fact is missing. It reads Twilio's Recording and Call resources through a [`MetadataSource`]
 //! (the upstream, in `serve`), once for however many requests wait for the same recording, and
 //! keeps the answer in memory. Consent is known to nobody yet: no source for it is wired, so it
-//! is [`Consent::Unknown`] for every recording, and every clause that needs it refuses.
+//! is [`Consent::Unknown`] for every recording, [`Register`] is empty, and every clause that needs
+//! more refuses.
 
 mod recording;
 
-pub use recording::{Recording, read_direction};
+pub use recording::{CallLegs, Recording};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::config;
-use crate::media::{AccountSid, CallSid, MetadataRef, RecordingSid};
+use crate::media::{AccountSid, Artefact, CallSid, Direction, MetadataRef, RecordingSid};
+use crate::notice::{Circumstance, ConsentForm, Made, NoticeVersion};
+use crate::purpose::Purpose;
+use crate::words::words;
 
 /// The facts of one recording, with the time at which they were true.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +47,57 @@ pub struct Facts {
     pub encrypted: bool,
     /// Who called whom; `None` when it is not known.
     pub direction: Option<Direction>,
+    /// The two ends of the call; empty when they are not known.
+    pub numbers: Numbers,
     /// The weakest consent among the participants.
     pub consent: Consent,
+    /// Of which kind the media is that these facts are about.
+    pub artefact: Artefact,
+    /// What is known beyond what Twilio says.
+    pub register: Register,
 }
 
 impl Facts {
+    /// Facts of a completed recording of which only its start is known: what policy tests and
+    /// trials begin with.
+    #[must_use]
+    pub fn bare(account: AccountSid, recording: RecordingSid, started_at: Timestamp) -> Self {
+        Self {
+            account,
+            recording,
+            as_of: started_at,
+            call: None,
+            started_at,
+            duration_seconds: 0,
+            channels: 1,
+            status: RecordingStatus::Completed,
+            encrypted: false,
+            direction: None,
+            numbers: Numbers::default(),
+            consent: Consent::Unknown,
+            artefact: Artefact::Audio,
+            register: Register::default(),
+        }
+    }
+
     /// When the call ended, which is when retention starts to count.
     #[must_use]
     pub fn ended_at(&self) -> Timestamp {
         let duration = SignedDuration::from_secs(i64::from(self.duration_seconds));
         self.started_at.checked_add(duration).unwrap_or(Timestamp::MAX)
+    }
+
+    /// What fixes the notice that governs it.
+    #[must_use]
+    pub fn made(&self) -> Made<'_> {
+        Made { recorded_at: self.started_at, accepted: self.register.accepted.as_ref() }
+    }
+
+    /// Whole seconds since the case about the call was closed; `None` if nobody knows of one.
+    #[must_use]
+    pub fn case_age_seconds(&self, now: Timestamp) -> Option<i64> {
+        let closed = self.register.case_closed_at?;
+        Some(now.duration_since(closed).as_secs().max(0))
     }
 
     /// Whole seconds since the call ended; 0 while it has not.
@@ -62,95 +107,100 @@ impl Facts {
     }
 }
 
-/// Twilio's words for the state of a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "Twilio's own words")]
-pub enum RecordingStatus {
-    InProgress,
-    Paused,
-    Stopped,
-    Processing,
-    Completed,
-    Absent,
-    Deleted,
+words! {
+    /// Twilio's words for the state of a recording.
+    RecordingStatus {
+        /// It is being made.
+        InProgress = "in-progress",
+        /// Its making is paused.
+        Paused = "paused",
+        /// Its making has stopped.
+        Stopped = "stopped",
+        /// Twilio is preparing it.
+        Processing = "processing",
+        /// It can be had.
+        Completed = "completed",
+        /// There was nothing to record.
+        Absent = "absent",
+        /// It was deleted; Twilio still tells of it for 40 days.
+        Deleted = "deleted",
+    }
 }
 
 impl RecordingStatus {
-    fn read(text: &str) -> Option<Self> {
-        Some(match text {
-            "in-progress" => Self::InProgress,
-            "paused" => Self::Paused,
-            "stopped" => Self::Stopped,
-            "processing" => Self::Processing,
-            "completed" => Self::Completed,
-            "absent" => Self::Absent,
-            "deleted" => Self::Deleted,
-            _ => return None,
-        })
-    }
-
-    /// Twilio's word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InProgress => "in-progress",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-            Self::Processing => "processing",
-            Self::Completed => "completed",
-            Self::Absent => "absent",
-            Self::Deleted => "deleted",
-        }
-    }
-
     /// True when Twilio will not change it any more.
     fn is_settled(self) -> bool {
         matches!(self, Self::Completed | Self::Absent | Self::Deleted)
     }
 }
 
-/// Who called whom, seen from the organisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Somebody called the organisation.
-    Inbound,
-    /// The organisation called somebody.
-    Outbound,
-}
-
-impl Direction {
-    /// One word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Inbound => "inbound",
-            Self::Outbound => "outbound",
-        }
+words! {
+    /// Whether the people on the call agreed. Absence has a name: not knowing is `Unknown`.
+    Consent {
+        /// Everybody agreed.
+        Given = "given",
+        /// Somebody did not.
+        Refused = "refused",
+        /// Somebody took it back.
+        Withdrawn = "withdrawn",
+        /// Somebody's has run out.
+        Expired = "expired",
+        /// Nobody knows.
+        Unknown = "unknown",
     }
 }
 
-/// Whether the people on the call agreed. Absence has a name: not knowing is `Unknown`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words are the lexicon's")]
-pub enum Consent {
-    Given,
-    Refused,
-    Withdrawn,
-    Expired,
-    Unknown,
+/// What a call is filed under, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// The organisation's telephone line.
+    pub line: Option<String>,
+    /// The part of the organisation.
+    pub department: Option<String>,
+    /// What kind of call it is.
+    pub call_type: Option<String>,
+    /// What it is about or holds; an empty list means that it is known to have none.
+    pub labels: Option<Vec<String>>,
 }
 
-impl Consent {
-    /// One word.
+/// What is known of a recording beyond what Twilio says. No source of it is wired yet, so that all
+/// of it is unknown in `serve`; policy tests and `explain` state it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Register {
+    /// What the call is filed under. What is missing here may be known from its line.
+    pub labels: Labels,
+    /// How consent was given.
+    pub consent_form: Option<ConsentForm>,
+    /// The purposes that somebody on the call objected to or withdrew from.
+    pub objections: Vec<Purpose>,
+    /// What else is known to hold.
+    pub circumstances: Vec<Circumstance>,
+    /// When the case about the call was closed.
+    pub case_closed_at: Option<Timestamp>,
+    /// The later notice that everybody on the call has accepted.
+    pub accepted: Option<NoticeVersion>,
+}
+
+/// The two numbers of a call, as Twilio says them. They never show in a log.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Numbers(Vec<String>);
+
+impl Numbers {
+    /// Takes numbers in E.164 form.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Given => "given",
-            Self::Refused => "refused",
-            Self::Withdrawn => "withdrawn",
-            Self::Expired => "expired",
-            Self::Unknown => "unknown",
-        }
+    pub fn new(numbers: Vec<String>) -> Self {
+        Self(numbers)
+    }
+
+    /// The numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl std::fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} numbers]", self.0.len())
     }
 }
 
@@ -228,7 +278,8 @@ impl FactStore {
     /// The facts of a recording, no older than the configured age.
     ///
     /// # Errors
-    /// [`FactsError`]; nothing is remembered of a failure.
+    /// [`FactsError`]; nothing is remembered of a failure. Facts that took so long to read that
+    /// they are too old by now are a failure, too.
     pub async fn gather(
         &self,
         account: AccountSid,
@@ -243,7 +294,15 @@ impl FactStore {
             self.cache.invalidate(&key).await;
         }
         let read = self.read(account, recording, source);
-        self.cache.try_get_with(key, read).await.map_err(|error| (*error).clone())
+        let read = self.cache.try_get_with(key, read).await;
+        let facts = read.map_err(|error| (*error).clone())?;
+        match self.is_young(&facts) {
+            true => Ok(facts),
+            false => {
+                self.cache.invalidate(&key).await;
+                Err(FactsError::Unavailable("it took longer than facts may grow old".to_owned()))
+            }
+        }
     }
 
     fn is_young(&self, facts: &Facts) -> bool {
@@ -264,9 +323,9 @@ impl FactStore {
         let as_of = self.clock.now();
         let json = source.read(MetadataRef::Recording(account, recording)).await?;
         let read = Recording::read(&json, account, recording)?;
-        let direction = match read.call {
-            Some(call) => self.direction(account, call, source).await?,
-            None => None,
+        let legs = match read.call {
+            Some(call) => legs(account, call, source).await?,
+            None => CallLegs::default(),
         };
         Ok(Arc::new(Facts {
             account,
@@ -278,23 +337,25 @@ impl FactStore {
             channels: read.channels,
             status: read.status,
             encrypted: read.encrypted,
-            direction,
+            direction: legs.direction,
+            numbers: legs.numbers,
             consent: Consent::Unknown,
+            artefact: Artefact::Audio,
+            register: Register::default(),
         }))
     }
+}
 
-    /// A call that Twilio no longer has leaves the direction unknown; any other failure to read it
-    /// leaves no facts at all, since the next try may well tell.
-    async fn direction(
-        &self,
-        account: AccountSid,
-        call: CallSid,
-        source: &impl MetadataSource,
-    ) -> Result<Option<Direction>, FactsError> {
-        match source.read(MetadataRef::Call(account, call)).await {
-            Ok(json) => read_direction(&json, account, call),
-            Err(FactsError::NoSuchRecording) => Ok(None),
-            Err(other) => Err(other),
-        }
+/// A call that Twilio no longer has leaves its ends unknown; any other failure to read it leaves no
+/// facts at all, since the next try may well tell.
+async fn legs(
+    account: AccountSid,
+    call: CallSid,
+    source: &impl MetadataSource,
+) -> Result<CallLegs, FactsError> {
+    match source.read(MetadataRef::Call(account, call)).await {
+        Ok(json) => CallLegs::read(&json, account, call),
+        Err(FactsError::NoSuchRecording) => Ok(CallLegs::default()),
+        Err(other) => Err(other),
     }
 }

@@ -7,9 +7,9 @@
 use jiff::{Timestamp, fmt::rfc2822};
 use serde::Deserialize;
 
-use crate::media::{AccountSid, CallSid, RecordingSid};
+use crate::media::{AccountSid, CallSid, Direction, RecordingSid};
 
-use super::{Direction, FactsError, RecordingStatus};
+use super::{FactsError, Numbers, RecordingStatus};
 
 /// What is kept of a Recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,10 @@ struct CallJson {
     account_sid: AccountSid,
     sid: CallSid,
     direction: String,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
 }
 
 impl Recording {
@@ -95,28 +99,36 @@ impl Recording {
     }
 }
 
-/// Reads the direction out of the Call resource that was asked for.
-///
-/// # Errors
-/// [`FactsError`] if it is another call's, or not a Call.
-pub fn read_direction(
-    json: &[u8],
-    account: AccountSid,
-    call: CallSid,
-) -> Result<Option<Direction>, FactsError> {
-    let json: CallJson =
-        serde_json::from_slice(json).map_err(|_| FactsError::Malformed { what: "Call" })?;
-    if json.account_sid != account || json.sid != call {
-        return Err(FactsError::NotTheSame { what: "Call" });
+/// What is kept of a Call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallLegs {
+    pub(super) direction: Option<Direction>,
+    pub(super) numbers: Numbers,
+}
+
+impl CallLegs {
+    /// Reads the Call resource that was asked for.
+    ///
+    /// # Errors
+    /// [`FactsError`] if it is another call's, or not a Call.
+    pub fn read(json: &[u8], account: AccountSid, call: CallSid) -> Result<Self, FactsError> {
+        let json: CallJson =
+            serde_json::from_slice(json).map_err(|_| FactsError::Malformed { what: "Call" })?;
+        if json.account_sid != account || json.sid != call {
+            return Err(FactsError::NotTheSame { what: "Call" });
+        }
+        let direction = match json.direction.as_str() {
+            // Seen from a trunk, originating calls come from the telephone network and terminating
+            // ones end in it (Twilio's Elastic SIP Trunking pages).
+            "inbound" | "trunking-originating" => Some(Direction::Inbound),
+            "outbound-api" | "outbound-dial" | "trunking-terminating" => Some(Direction::Outbound),
+            // A direction we do not know is unknown, never a guess.
+            _ => None,
+        };
+        let numbers = [json.from, json.to].into_iter().flatten();
+        let numbers = Numbers::new(numbers.filter(|number| number.starts_with('+')).collect());
+        Ok(Self { direction, numbers })
     }
-    Ok(match json.direction.as_str() {
-        // Seen from a trunk, originating calls come from the telephone network and terminating
-        // ones end in it (Twilio's Elastic SIP Trunking pages).
-        "inbound" | "trunking-originating" => Some(Direction::Inbound),
-        "outbound-api" | "outbound-dial" | "trunking-terminating" => Some(Direction::Outbound),
-        // A direction we do not know is unknown, never a guess.
-        _ => None,
-    })
 }
 
 #[cfg(test)]
@@ -177,7 +189,7 @@ mod tests {
         let call: CallSid = "CA0123456789abcdef0123456789abcdef".parse().unwrap();
         let read = |direction: &str| {
             let json = json!({"account_sid": AC, "sid": call, "direction": direction}).to_string();
-            read_direction(json.as_bytes(), AC.parse().unwrap(), call).unwrap()
+            CallLegs::read(json.as_bytes(), AC.parse().unwrap(), call).unwrap().direction
         };
         assert_eq!(read("inbound"), Some(Direction::Inbound));
         assert_eq!(read("outbound-dial"), Some(Direction::Outbound));

@@ -23,9 +23,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::facts::Facts;
+use super::AppendError;
+use crate::facts::{Facts, Labels};
 use crate::identity::{Caller, Role};
 use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, RecordingSid};
+use crate::notice::Circumstance;
 use crate::policy::{Action, Citation, Decision, Ground, Permit};
 use crate::purpose::Purpose;
 
@@ -87,6 +89,10 @@ pub struct Ask {
     pub address: IpAddr,
     /// The `User-Agent`, if there was one.
     pub agent: Option<String>,
+    /// The case, form or demand that the request names.
+    pub reference: Option<String>,
+    /// The reason that it gives.
+    pub reason: Option<String>,
 }
 
 /// A request that was refused, with as much as was known of it.
@@ -98,6 +104,8 @@ pub struct Refused {
     pub media: MediaRef,
     /// Why, if they said so.
     pub purpose: Option<Purpose>,
+    /// What the request stated beside its purpose.
+    pub circumstances: Vec<Circumstance>,
     /// What was known of it.
     pub facts: Option<Arc<Facts>>,
     /// The grounds, if it came to a decision.
@@ -164,6 +172,8 @@ struct IntentForm<'a> {
     at: Timestamp,
     c: Commitments,
     caller: CallerForm<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    circumstances: Vec<&'static str>,
     decision: DecisionForm<'a>,
     facts: FactsForm<'a>,
     id: EntryId,
@@ -184,6 +194,8 @@ struct RefusalForm<'a> {
     c: Commitments,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<CallerForm<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    circumstances: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<DecisionForm<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -235,6 +247,8 @@ struct EventForm<'a> {
 #[derive(Serialize)]
 struct Commitments {
     net: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -248,9 +262,23 @@ struct CallerForm<'a> {
     token: Option<&'a str>,
 }
 
+#[derive(Default, PartialEq, Serialize)]
+struct LabelsForm<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    department: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<&'a str>,
+}
+
 #[derive(Serialize)]
 struct DecisionForm<'a> {
     cited: Vec<CitationForm<'a>>,
+    #[serde(skip_serializing_if = "LabelsForm::is_empty")]
+    labels: LabelsForm<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'a str>,
     policies: &'a str,
@@ -268,6 +296,7 @@ struct CitationForm<'a> {
 #[derive(Serialize)]
 struct FactsForm<'a> {
     account: AccountSid,
+    artefact: &'a str,
     as_of: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<CallSid>,
@@ -293,13 +322,15 @@ struct MediaForm {
 /// The clear text beside an entry.
 #[derive(Serialize)]
 struct Clear<'a> {
-    net: Group<'a>,
+    net: Group<Net<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<Group<Said<'a>>>,
 }
 
 #[derive(Serialize)]
-struct Group<'a> {
+struct Group<T> {
     salt: String,
-    value: Net<'a>,
+    value: T,
 }
 
 #[derive(Serialize)]
@@ -307,6 +338,15 @@ struct Net<'a> {
     address: IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<&'a str>,
+}
+
+/// What the caller wrote about the request in their own words.
+#[derive(Serialize)]
+struct Said<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -325,14 +365,20 @@ fn open<T: Serialize>(form: &T) -> Open {
     text
 }
 
-pub(super) fn intent(id: EntryId, at: Timestamp, permit: &Permit, ask: &Ask) -> (Open, Vec<u8>) {
+pub(super) fn intent(
+    id: EntryId,
+    at: Timestamp,
+    permit: &Permit,
+    ask: &Ask,
+) -> Result<(Open, Vec<u8>), AppendError> {
     let question = permit.question();
-    let (c, clear) = commit(ask);
+    let (c, clear) = commit(ask)?;
     let form = IntentForm {
         action: question.action.as_str(),
         at,
         c,
         caller: CallerForm::of(&question.caller),
+        circumstances: words(&question.stated.circumstances),
         decision: DecisionForm::of(permit.decision()),
         facts: FactsForm::of(&question.facts),
         id,
@@ -343,7 +389,7 @@ pub(super) fn intent(id: EntryId, at: Timestamp, permit: &Permit, ask: &Ask) -> 
         t: "intent",
         v: VERSION,
     };
-    (open(&form), clear)
+    Ok((open(&form), clear))
 }
 
 pub(super) fn refusal(
@@ -352,13 +398,14 @@ pub(super) fn refusal(
     refused: &Refused,
     ask: &Ask,
     unrecorded: u64,
-) -> (Open, Vec<u8>) {
-    let (c, clear) = commit(ask);
+) -> Result<(Open, Vec<u8>), AppendError> {
+    let (c, clear) = commit(ask)?;
     let form = RefusalForm {
         action: Action::on(&refused.media).as_str(),
         at,
         c,
         caller: refused.caller.as_deref().map(CallerForm::of),
+        circumstances: words(&refused.circumstances),
         decision: refused.decision.as_ref().map(DecisionForm::of),
         detail: refused.detail.as_deref(),
         facts: refused.facts.as_deref().map(FactsForm::of),
@@ -372,7 +419,7 @@ pub(super) fn refusal(
         unrecorded,
         v: VERSION,
     };
-    (open(&form), clear)
+    Ok((open(&form), clear))
 }
 
 pub(super) fn outcome(id: EntryId, at: Timestamp, of: EntryId, served: &Served) -> Open {
@@ -418,7 +465,7 @@ pub(super) fn unseal(bytes: Vec<u8>) -> Open {
     text
 }
 
-fn commit(ask: &Ask) -> (Commitments, Vec<u8>) {
+fn commit(ask: &Ask) -> Result<(Commitments, Vec<u8>), AppendError> {
     let agent = ask.agent.as_deref().map(|agent| {
         let mut end = agent.len().min(AGENT_BYTES_MAX);
         while !agent.is_char_boundary(end) {
@@ -426,17 +473,32 @@ fn commit(ask: &Ask) -> (Commitments, Vec<u8>) {
         }
         agent.get(..end).unwrap_or_default()
     });
-    let value = Net { address: ask.address, agent };
+    let (net, net_clear) = group(Net { address: ask.address, agent })?;
+    let (said, said_clear) = match (&ask.reason, &ask.reference) {
+        (None, None) => (None, None),
+        (reason, reference) => {
+            let (reason, reference) = (reason.as_deref(), reference.as_deref());
+            let (digest, clear) = group(Said { reason, reference })?;
+            (Some(digest), Some(clear))
+        }
+    };
+    let clear = Clear { net: net_clear, said: said_clear };
+    Ok((Commitments { net, said }, serde_json::to_vec(&clear).unwrap_or_default()))
+}
+
+/// The commitment to a value, and the value with the salt that opens it.
+fn group<T: Serialize>(value: T) -> Result<(String, Group<T>), AppendError> {
     let mut salt = [0u8; 16];
-    // Known gap: should the generator fail, the salt stays zero and this commitment could be
-    // guessed. The entry is still written; refusing it would need an error from here.
-    let _ = aws_lc_rs::rand::fill(&mut salt);
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| AppendError::NoRandomness)?;
     let mut hashed = salt.to_vec();
     hashed.extend(serde_json::to_vec(&value).unwrap_or_default());
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed);
-    let net = URL_SAFE_NO_PAD.encode(digest.as_ref());
     let group = Group { salt: URL_SAFE_NO_PAD.encode(salt), value };
-    (Commitments { net }, serde_json::to_vec(&Clear { net: group }).unwrap_or_default())
+    Ok((URL_SAFE_NO_PAD.encode(digest.as_ref()), group))
+}
+
+fn words(list: &[Circumstance]) -> Vec<&'static str> {
+    list.iter().map(|circumstance| circumstance.as_str()).collect()
 }
 
 impl<'a> CallerForm<'a> {
@@ -451,10 +513,26 @@ impl<'a> CallerForm<'a> {
     }
 }
 
+impl<'a> LabelsForm<'a> {
+    fn of(labels: &'a Labels) -> Self {
+        Self {
+            call_type: labels.call_type.as_deref(),
+            department: labels.department.as_deref(),
+            labels: labels.labels.as_deref(),
+            line: labels.line.as_deref(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl<'a> DecisionForm<'a> {
     fn of(decision: &'a Decision) -> Self {
         Self {
             cited: decision.citations.iter().map(|c| CitationForm::of(c)).collect(),
+            labels: LabelsForm::of(&decision.labels),
             notice: decision.notice.as_ref().map(|notice| notice.as_str()),
             policies: decision.policy_digest.as_str(),
         }
@@ -475,6 +553,7 @@ impl<'a> FactsForm<'a> {
     fn of(facts: &'a Facts) -> Self {
         Self {
             account: facts.account,
+            artefact: facts.artefact.as_str(),
             as_of: facts.as_of,
             call: facts.call,
             channels: facts.channels,
@@ -505,9 +584,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::facts::{Consent, Direction, RecordingStatus};
     use crate::identity::Proof;
-    use crate::media::AudioFormat;
+    use crate::media::{AudioFormat, Direction};
 
     fn refused() -> Refused {
         let account = "AC00000000000000000000000000000001".parse().unwrap();
@@ -528,18 +606,11 @@ mod tests {
             })),
             media: MediaRef { account, recording, form },
             purpose: "staff-training".parse().ok(),
+            circumstances: vec![Circumstance::Reference, Circumstance::Reason],
             facts: Some(Arc::new(Facts {
-                account,
-                recording,
-                as_of: Timestamp::UNIX_EPOCH,
                 call: "CA00000000000000000000000000000003".parse().ok(),
-                started_at: "2026-11-03T09:15:02.25Z".parse().unwrap(),
-                duration_seconds: 60,
-                channels: 2,
-                status: RecordingStatus::Completed,
-                encrypted: true,
                 direction: Some(Direction::Outbound),
-                consent: Consent::Unknown,
+                ..Facts::bare(account, recording, "2026-11-03T09:15:02.25Z".parse().unwrap())
             })),
             decision: None,
             reason: "undecidable",
@@ -553,6 +624,8 @@ mod tests {
             range: Some("bytes=0-1".to_owned()),
             address: "192.0.2.7".parse().unwrap(),
             agent: Some("\u{fc}".repeat(150)),
+            reference: Some("CASE-1234".to_owned()),
+            reason: Some("she asked for it".to_owned()),
         }
     }
 
@@ -563,7 +636,7 @@ mod tests {
         let id = EntryId::new(now);
         let served = Served { status: Some(206), bytes: 7, first: 3, ending: Ending::UpstreamCut };
         for open in [
-            refusal(id, now, &refused(), &ask(), 3).0,
+            refusal(id, now, &refused(), &ask(), 3).unwrap().0,
             outcome(id, now, id, &served),
             event(id, now, "start", Some("digest"), Some("detail")),
         ] {
@@ -574,24 +647,30 @@ mod tests {
         }
     }
 
-    /// The address is not in the entry; with the salt beside it the commitment can be checked, and
-    /// without it two entries of one address have nothing in common.
+    /// The address and what the caller wrote are not in the entry; with the salts beside it the
+    /// commitments can be checked, and without them two entries of one address have nothing in
+    /// common.
     #[test]
-    fn an_address_is_only_committed_to() {
+    fn what_could_point_to_a_person_is_only_committed_to() {
         let now = Timestamp::UNIX_EPOCH;
         let id = EntryId::new(now);
-        let (open, clear) = refusal(id, now, &refused(), &ask(), 0);
-        let (other, _) = refusal(id, now, &refused(), &ask(), 0);
-        assert!(!open.contains("192.0.2.7"));
+        let (open, clear) = refusal(id, now, &refused(), &ask(), 0).unwrap();
+        let (other, _) = refusal(id, now, &refused(), &ask(), 0).unwrap();
+        for secret in ["192.0.2.7", "CASE-1234", "she asked"] {
+            assert!(!open.contains(secret), "{open}");
+        }
         let entry: Value = serde_json::from_str(&format!("{open}}}")).unwrap();
         let clear: Value = serde_json::from_slice(&clear).unwrap();
-        let salt = URL_SAFE_NO_PAD.decode(clear["net"]["salt"].as_str().unwrap()).unwrap();
-        let mut hashed = salt;
-        hashed.extend(serde_jcs::to_vec(&clear["net"]["value"]).unwrap());
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed);
-        assert_eq!(entry["c"]["net"], URL_SAFE_NO_PAD.encode(digest.as_ref()));
         let other: Value = serde_json::from_str(&format!("{other}}}")).unwrap();
-        assert_ne!(entry["c"], other["c"]);
+        for group in ["net", "said"] {
+            let salt = URL_SAFE_NO_PAD.decode(clear[group]["salt"].as_str().unwrap()).unwrap();
+            let mut hashed = salt;
+            hashed.extend(serde_jcs::to_vec(&clear[group]["value"]).unwrap());
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed);
+            assert_eq!(entry["c"][group], URL_SAFE_NO_PAD.encode(digest.as_ref()));
+            assert_ne!(entry["c"][group], other["c"][group]);
+        }
+        assert_eq!(clear["said"]["value"]["reference"], "CASE-1234");
         let agent = clear["net"]["value"]["agent"].as_str().unwrap();
         assert_eq!(agent.len(), AGENT_BYTES_MAX);
     }

@@ -44,6 +44,9 @@ pub enum AppendError {
     /// It took longer than it may.
     #[error("the ledger did not confirm the entry in time")]
     TooSlow,
+    /// Nothing can be committed to without randomness.
+    #[error("the random generator failed")]
+    NoRandomness,
     /// An entry is larger than the ledger takes. A request's own limits make this impossible.
     #[error("the entry is longer than 16 KiB")]
     TooLong,
@@ -96,7 +99,7 @@ impl Ledger {
     /// [`AppendError`] at once if the ledger is closed or its queue is full.
     pub fn intend(&self, permit: Permit, ask: &Ask) -> Result<(Intent, Pledge), AppendError> {
         let id = EntryId::new(self.clock.now());
-        let (text, clear) = entry::intent(id, self.clock.now(), &permit, ask);
+        let (text, clear) = entry::intent(id, self.clock.now(), &permit, ask)?;
         let (answer, answered) = tokio::sync::oneshot::channel();
         self.writer.push(Item::awaited(id, text, clear, answer))?;
         let pledge = Pledge::new(id, answered, self.timeout, self.clone());
@@ -111,7 +114,7 @@ impl Ledger {
         let now = self.clock.now();
         let id = EntryId::new(now);
         let unrecorded = self.strangers.unrecorded.swap(0, Ordering::Relaxed);
-        let (text, clear) = entry::refusal(id, now, refused, ask, unrecorded);
+        let (text, clear) = entry::refusal(id, now, refused, ask, unrecorded)?;
         let (answer, answered) = tokio::sync::oneshot::channel();
         self.writer.push(Item::awaited(id, text, clear, answer))?;
         match tokio::time::timeout(self.timeout, answered).await {

@@ -8,10 +8,12 @@
 //! letter case) is refused before anything else happens. Read `target.rs` next.
 
 mod conditions;
+mod kind;
 mod sid;
 mod target;
 
 pub use conditions::{BadCondition, ByteRange, Conditions, EntityTag, HttpDate, Tags, Validator};
+pub use kind::{Action, Artefact, Direction};
 pub use sid::{AccountSid, CallSid, NotASid, RecordingSid};
 pub use target::{Confusion, PATH_BYTES_MAX, Target, TargetError};
 

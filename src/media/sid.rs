@@ -31,6 +31,11 @@ macro_rules! sid {
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(u128);
 
+        impl $name {
+            /// The one of all zeros, which Twilio gives to nothing.
+            pub const ZERO: Self = Self(0);
+        }
+
         impl FromStr for $name {
             type Err = NotASid;
 

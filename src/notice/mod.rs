@@ -1,19 +1,45 @@
-//! The published notice: its versions, its words, and whether a quote stands in them.
+//! The published notice: its versions, its words, its clauses, and what is wrong with them.
 //!
-//! Pure. It takes the text of a notice as it was published and the header that a person wrote for
-//! it, and answers two questions: which version governs a recording, and does this quote stand in
-//! that version word for word. What the sentences mean in Cedar is `policy`'s matter.
+//! Pure. It takes the text of a notice as it was published and what a person wrote about it, and
+//! answers: which version governs a recording; does this quote stand in that version word for
+//! word (`text.rs`); what does each clause mean (`clause.rs`, read by `read.rs` against the closed
+//! lists of `vocabulary.rs`), said in one sentence (`plain.rs`); does every sentence of the notice
+//! have its clause (`coverage.rs`); do clauses contradict each other (`conflict.rs`). What the
+//! clauses mean in Cedar is `policy`'s matter.
 
+mod clause;
+mod conflict;
+mod coverage;
+mod nearest;
+mod period;
+mod plain;
+mod problem;
+mod read;
 mod text;
+mod vocabulary;
 
-pub use text::{NoticeText, QUOTE_BYTES_MIN, QuoteError};
+pub use clause::{
+    Basis, Circumstance, Clause, ConsentForm, Effect, Exception, Kind, Need, PeriodStart, Rule,
+    Selectors,
+};
+pub use conflict::conflicts;
+pub use coverage::{Class, Coverage, Covered};
+pub use nearest::{nearest, word_diff};
+pub use period::{NotAPeriod, Period, Unit, in_words};
+pub use plain::Plain;
+pub(crate) use plain::need as need_in_words;
+pub(crate) use problem::likely;
+pub use problem::{Note, Problem};
+pub use read::{Aside, ClauseFile, NoticeHeader};
+pub use text::{Markup, NoticeText, QUOTE_BYTES_MIN, QuoteError, Sentence};
+pub use vocabulary::{Line, PurposeWord, RecipientWord, Vocabulary, Word};
+pub(crate) use vocabulary::{VOCABULARY_FILE, bad_toml, line_at};
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 /// The name of one version of the notice: the name of its folder, such as `2026-03-01`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,22 +78,6 @@ impl fmt::Display for NoticeVersion {
     }
 }
 
-/// What `clauses.toml` says of the whole notice.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NoticeHeader {
-    /// The title as published.
-    pub title: String,
-    /// Where it was published.
-    pub published: String,
-    /// From which moment it governs new recordings (RFC 3339, with an offset).
-    pub effective: Timestamp,
-    /// The file that holds its text.
-    pub text: String,
-    /// SHA-256 of that file, in lower-case hex: the text cannot change unnoticed.
-    pub sha256: String,
-}
-
 /// One published version.
 #[derive(Clone, Debug)]
 pub struct Notice {
@@ -77,6 +87,10 @@ pub struct Notice {
     pub header: NoticeHeader,
     /// Its words.
     pub text: NoticeText,
+    /// What they mean.
+    pub clauses: Vec<Clause>,
+    /// The sentences that promise nothing.
+    pub asides: Vec<Aside>,
 }
 
 /// All versions, by the moment each took effect.
@@ -111,25 +125,43 @@ impl Notices {
         &self.0
     }
 
-    /// The version in force when a recording was made; `None` before the first one.
+    /// The version of a name.
     #[must_use]
-    pub fn governing(&self, recorded_at: Timestamp) -> Option<&Notice> {
-        self.0.iter().rev().find(|notice| notice.header.effective <= recorded_at)
+    pub fn version(&self, version: &NoticeVersion) -> Option<&Notice> {
+        self.0.iter().find(|notice| notice.version == *version)
+    }
+
+    /// The version in force when a recording was made; `None` before the first one. A later one
+    /// that everybody on the call has accepted, and that is in force by now, takes its place.
+    #[must_use]
+    pub fn governing(&self, made: Made<'_>, now: Timestamp) -> Option<&Notice> {
+        let at_the_time =
+            self.0.iter().rev().find(|notice| notice.header.effective <= made.recorded_at)?;
+        let accepted = made.accepted.and_then(|version| self.version(version));
+        let later = accepted.filter(|notice| {
+            notice.header.effective > at_the_time.header.effective && notice.header.effective <= now
+        });
+        Some(later.unwrap_or(at_the_time))
     }
 
     /// The governing version and every later one that is in force by now. Their prohibitions all
     /// hold: a later notice may take away, but it may not give.
-    pub fn narrowing(
-        &self,
-        recorded_at: Timestamp,
-        now: Timestamp,
-    ) -> impl Iterator<Item = &Notice> {
-        let governing = self.governing(recorded_at).map(|notice| notice.header.effective);
+    pub fn narrowing(&self, made: Made<'_>, now: Timestamp) -> impl Iterator<Item = &Notice> {
+        let governing = self.governing(made, now).map(|notice| notice.header.effective);
         self.0.iter().filter(move |notice| {
             governing.is_some_and(|from| notice.header.effective >= from)
                 && notice.header.effective <= now
         })
     }
+}
+
+/// What of a recording fixes its notice.
+#[derive(Clone, Copy, Debug)]
+pub struct Made<'a> {
+    /// When it was made.
+    pub recorded_at: Timestamp,
+    /// The later notice that everybody on the call has accepted.
+    pub accepted: Option<&'a NoticeVersion>,
 }
 
 #[cfg(test)]
@@ -144,10 +176,13 @@ mod tests {
                 title: String::new(),
                 published: String::new(),
                 effective: effective.parse().unwrap(),
+                announced: None,
                 text: String::new(),
                 sha256: String::new(),
             },
-            text: NoticeText::new(text),
+            text: NoticeText::new(text, Markup::Plain),
+            clauses: Vec::new(),
+            asides: Vec::new(),
         }
     }
 
@@ -160,19 +195,43 @@ mod tests {
         ])
         .unwrap();
         let at = |t: &str| t.parse::<Timestamp>().unwrap();
-        let governing = |t: &str| notices.governing(at(t)).map(|n| n.version.as_str());
+        let made = |t: &str| Made { recorded_at: at(t), accepted: None };
+        let governing = |t: &str| {
+            notices.governing(made(t), at("2026-12-01T00:00:00Z")).map(|n| n.version.as_str())
+        };
         assert_eq!(governing("2024-12-31T23:59:59Z"), None);
         assert_eq!(governing("2025-01-01T00:00:00Z"), Some("a"));
         assert_eq!(governing("2026-02-28T23:59:59Z"), Some("a"));
         assert_eq!(governing("2026-03-01T00:00:00Z"), Some("b"));
         let narrowing = |recorded: &str, now: &str| {
-            let names = notices.narrowing(at(recorded), at(now)).map(|n| n.version.to_string());
+            let names = notices.narrowing(made(recorded), at(now)).map(|n| n.version.to_string());
             names.collect::<Vec<_>>().join(" ")
         };
         assert_eq!(narrowing("2025-06-01T00:00:00Z", "2026-02-01T00:00:00Z"), "a");
         assert_eq!(narrowing("2025-06-01T00:00:00Z", "2026-03-01T00:00:00Z"), "a b");
         assert_eq!(narrowing("2026-06-01T00:00:00Z", "2026-12-31T23:59:59Z"), "b");
         assert_eq!(narrowing("2024-06-01T00:00:00Z", "2026-12-31T23:59:59Z"), "");
+    }
+
+    #[test]
+    fn a_later_notice_gives_more_where_everybody_accepted_it() {
+        let notices = Notices::new(vec![
+            notice("a", "2025-01-01T00:00:00Z"),
+            notice("b", "2026-03-01T00:00:00Z"),
+        ])
+        .unwrap();
+        let governing = |recorded: &str, accepted: &str, now: &str| {
+            let accepted: NoticeVersion = accepted.parse().unwrap();
+            let made = Made { recorded_at: recorded.parse().unwrap(), accepted: Some(&accepted) };
+            notices.governing(made, now.parse().unwrap()).map(|n| n.version.to_string())
+        };
+        let (old, new) = ("2025-06-01T00:00:00Z", "2026-06-01T00:00:00Z");
+        assert_eq!(governing(old, "b", new).as_deref(), Some("b"));
+        // Not before it is in force, never an older one, and not where nothing was promised.
+        assert_eq!(governing(old, "b", "2026-02-01T00:00:00Z").as_deref(), Some("a"));
+        assert_eq!(governing(new, "a", new).as_deref(), Some("b"));
+        assert_eq!(governing(old, "c", new).as_deref(), Some("a"));
+        assert_eq!(governing("2024-06-01T00:00:00Z", "b", new), None);
     }
 
     #[test]

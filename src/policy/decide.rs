@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::slice::Key;
 use super::{Action, Citation, Ground, Policies, PolicyDigest};
-use crate::facts::{Facts, FactsError};
+use crate::facts::{Facts, FactsError, Labels};
 use crate::identity::Caller;
 use crate::media::MediaRef;
-use crate::notice::NoticeVersion;
+use crate::notice::{Circumstance, NoticeVersion};
 use crate::purpose::Purpose;
 
 /// LIMIT: how far Twilio's clock may be ahead of ours. A recording from further in the future has
@@ -28,10 +28,23 @@ pub struct Question {
     pub media: MediaRef,
     /// Why, if they said so.
     pub purpose: Option<Purpose>,
+    /// What else the request states.
+    pub stated: Stated,
     /// What is known of it.
     pub facts: Arc<Facts>,
     /// When.
     pub now: Timestamp,
+}
+
+/// What a request states beside its purpose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stated {
+    /// What is known to hold of the request.
+    pub circumstances: Vec<Circumstance>,
+    /// To whom it shares.
+    pub recipient: Option<String>,
+    /// In which country they are (ISO 3166-1 alpha-2).
+    pub country: Option<String>,
 }
 
 /// On what grounds a question was decided.
@@ -43,6 +56,8 @@ pub struct Decision {
     pub notice: Option<NoticeVersion>,
     /// The policies that decided: all satisfied permits, or all satisfied forbids.
     pub citations: Vec<Arc<Citation>>,
+    /// What the call was filed under.
+    pub labels: Labels,
 }
 
 /// The answer. There is no third case and no error: what goes wrong inside is a refusal.
@@ -100,6 +115,8 @@ pub struct Refusal {
     pub decision: Decision,
     /// What is missing or forbidden.
     pub reason: Reason,
+    /// What the refusing clause says of its period, if that is what refuses.
+    pub period: Option<String>,
 }
 
 /// Why a question was refused.
@@ -134,10 +151,11 @@ pub struct Near {
 }
 
 /// Where a clause falls short of permitting a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// It is for this role and purpose, but one of its conditions does not hold.
-    Condition,
+    /// It is for this role and purpose, but these conditions of it do not hold; each says what it
+    /// asks for and what is so.
+    Conditions(Vec<String>),
     /// It is for this purpose, but for other roles.
     Role,
     /// It is for this role, but for other purposes.
@@ -156,6 +174,9 @@ pub enum Undecidable {
     /// The request could not be put to Cedar.
     #[error("the request does not fit the schema of the policies")]
     BadRequest,
+    /// A share names a recipient that the vocabulary does not have.
+    #[error("the recipient is not in the organisation's list of recipients")]
+    UnknownRecipient,
     /// A policy failed to evaluate. Cedar would skip it, even a forbid.
     #[error("a policy could not be evaluated")]
     PolicyError,
@@ -167,22 +188,36 @@ pub enum Undecidable {
 impl Policies {
     /// Decides. Never fails: whatever goes wrong is a refusal.
     pub fn decide(&self, question: Question) -> Verdict {
-        let governing = self.notices.governing(question.facts.started_at);
+        let governing = self.notices.governing(question.facts.made(), question.now);
         let mut decision = Decision {
             policy_digest: self.digest.clone(),
             notice: governing.map(|notice| notice.version.clone()),
             citations: Vec::new(),
+            labels: self.labels(&question.facts),
         };
         match self.answer(&question, &mut decision) {
             Ok(()) => Verdict::Permit(Permit { question, decision }),
-            Err(reason) => Verdict::Refuse(Refusal { question, decision, reason }),
+            Err(reason) => {
+                let mut refusal = Refusal { question, decision, reason, period: None };
+                if refusal.reason == Reason::Forbidden {
+                    let cited = refusal.citation().map(|citation| citation.policy.clone());
+                    refusal.period =
+                        cited.and_then(|policy| self.said_of_period(&refusal.question, &policy));
+                }
+                Verdict::Refuse(refusal)
+            }
         }
     }
 
     /// A refusal for want of a decision, when there are no facts to decide on.
     #[must_use]
     pub fn undecided(&self) -> Decision {
-        Decision { policy_digest: self.digest.clone(), notice: None, citations: Vec::new() }
+        Decision {
+            policy_digest: self.digest.clone(),
+            notice: None,
+            citations: Vec::new(),
+            labels: Labels::default(),
+        }
     }
 
     fn answer(&self, question: &Question, decision: &mut Decision) -> Result<(), Reason> {
@@ -191,15 +226,19 @@ impl Policies {
             return Err(Reason::Undecidable(Undecidable::InTheFuture));
         }
         let notice = decision.notice.clone().ok_or(Reason::NoNotice)?;
-        if !self.slices.knows_any(&notice, &question.caller.roles) {
+        if !self.slices.index.knows_any(&notice, &question.caller.roles) {
             return Err(Reason::NotForCaller);
         }
         let purpose = question.purpose.as_ref().ok_or(Reason::NoPurpose)?;
         if question.caller.bound_purpose.as_ref().is_some_and(|bound| bound != purpose) {
             return Err(Reason::PurposeNotOfToken);
         }
-        if !self.purposes.contains(purpose) {
+        if !self.vocabulary.purposes.contains_key(purpose) {
             return Err(Reason::UnknownPurpose);
+        }
+        let unknown = |id: &String| !self.vocabulary.recipients.contains_key(id);
+        if question.stated.recipient.as_ref().is_some_and(unknown) {
+            return Err(Reason::Undecidable(Undecidable::UnknownRecipient));
         }
         let key = Key {
             notice,
@@ -208,7 +247,7 @@ impl Policies {
             roles: Arc::clone(&question.caller.roles),
         };
         let response = self.evaluate(question, purpose, &self.slices.get(&key))?;
-        let cited = response.diagnostics().reason().map(|id| self.slices.citation(id));
+        let cited = response.diagnostics().reason().map(|id| self.slices.index.citation(id));
         decision.citations = cited.flatten().collect();
         decision.citations.sort_by(|a, b| a.policy.cmp(&b.policy));
         // Doubt refuses: Cedar skips a policy that fails to evaluate, so an Allow beside an error
@@ -222,7 +261,7 @@ impl Policies {
             Answer::Allow if decision.citations.iter().any(by_clause) => Ok(()),
             Answer::Allow => Err(Reason::Undecidable(Undecidable::NoClause)),
             Answer::Deny if decision.citations.is_empty() => {
-                Err(Reason::NotPermitted(self.nearest(&key)))
+                Err(Reason::NotPermitted(self.nearest(question, &key)))
             }
             Answer::Deny => Err(Reason::Forbidden),
         }
@@ -236,7 +275,7 @@ impl Policies {
     ) -> Result<Response, Reason> {
         let unfit = |_| Reason::Undecidable(Undecidable::BadRequest);
         let request = self.names.request(question, purpose, None).map_err(unfit)?;
-        let entities = self.names.entities(question, &self.notices).map_err(unfit)?;
+        let entities = self.names.entities(question, self).map_err(unfit)?;
         Ok(Authorizer::new().is_authorized(&request, policies, &entities))
     }
 
@@ -248,7 +287,7 @@ impl Policies {
     pub fn decide_unsliced(&self, question: &Question, purpose: &Purpose) -> Result<bool, String> {
         let schema = Some(self.schema());
         let request = self.names.request(question, purpose, schema).map_err(|e| e.to_string())?;
-        let entities = self.names.build(question, &self.notices, schema);
+        let entities = self.names.build(question, self, schema);
         let entities = entities.map_err(|e| e.to_string())?;
         let response = Authorizer::new().is_authorized(&request, self.all(), &entities);
         match response.diagnostics().errors().next() {

@@ -1,29 +1,250 @@
-//! Saying why: the sentence that refuses, or the one that comes nearest to permitting.
+//! Saying why: the sentence that refuses, or the one that comes nearest to permitting, and what is
+//! missing.
 
 use std::fmt;
+use std::sync::Arc;
+
+use cedar_policy::pst::{
+    self, ActionConstraint, PolicyID, PrincipalConstraint, ResourceConstraint, SmolStr,
+};
+use cedar_policy::{Authorizer, Decision as Answer, Policy, PolicySet};
 
 use super::decide::{Gap, Near};
 use super::slice::Key;
-use super::{Citation, Ground, Policies, Reason, Refusal};
+use super::terms::{Condition, Doubt};
+use super::{Citation, Decision, Ground, Policies, Question, Reason, Refusal, Verdict};
+use crate::facts::Consent;
+use crate::notice::{Need, NoticeVersion, PeriodStart, Plain, in_words};
+use crate::purpose::Purpose;
+
+/// A decision with everything that can be said about it.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// Whether it is permitted.
+    pub permitted: bool,
+    /// Why, in a sentence or two.
+    pub sentence: String,
+    /// One word for the reason of a refusal.
+    pub reason: Option<&'static str>,
+    /// The notice that governs the recording.
+    pub notice: Option<NoticeVersion>,
+    /// The policies that decided.
+    pub citations: Vec<Arc<Citation>>,
+    /// For a refusal, the clause that comes nearest to permitting, and what of it is missing.
+    pub nearest: Option<(Arc<Citation>, Vec<String>)>,
+}
 
 impl Policies {
-    /// The permit that comes nearest to what was asked under the governing notice.
-    pub(super) fn nearest(&self, key: &Key) -> Option<Near> {
-        let permits = self.slices.permits_of(&key.notice);
-        let near = permits.filter(|(shape, _)| shape.actions.contains(&key.action)).filter_map(
-            |(shape, citation)| {
-                let role = key.roles.contains(&shape.role);
-                let purpose = shape.purpose == key.purpose;
-                let gap = match (role, purpose) {
-                    (true, true) => Gap::Condition,
-                    (false, true) => Gap::Role,
-                    (true, false) => Gap::Purpose,
-                    (false, false) => return None,
-                };
-                Some(Near { citation: citation?, gap })
+    /// Decides a question and says why. Also where a clause forbids, it tells which other comes
+    /// nearest to permitting.
+    #[must_use]
+    pub fn explain(&self, question: Question) -> Explained {
+        let nearest = |question: &Question, decision: &Decision| {
+            let key = Key {
+                notice: decision.notice.clone()?,
+                action: question.action,
+                purpose: question.purpose.clone()?,
+                roles: Arc::clone(&question.caller.roles),
+            };
+            let near = self.nearest(question, &key)?;
+            let missing = match near.gap {
+                Gap::Conditions(unmet) => unmet,
+                Gap::Role => vec!["it is for other roles".to_owned()],
+                Gap::Purpose => vec!["it is for other purposes".to_owned()],
+            };
+            Some((near.citation, missing))
+        };
+        match self.decide(question) {
+            Verdict::Permit(permit) => {
+                let decision = permit.decision();
+                let clauses = decision.citations.iter().filter_map(|c| match &c.ground {
+                    Ground::Clause { quote, notice, .. } => {
+                        Some(format!("the privacy notice {notice} says \"{quote}\""))
+                    }
+                    Ground::Guardrail { .. } => None,
+                });
+                Explained {
+                    permitted: true,
+                    sentence: clauses.collect::<Vec<_>>().join("; "),
+                    reason: None,
+                    notice: decision.notice.clone(),
+                    citations: decision.citations.clone(),
+                    nearest: None,
+                }
+            }
+            Verdict::Refuse(refusal) => Explained {
+                permitted: false,
+                sentence: refusal.to_string(),
+                reason: Some(refusal.code()),
+                nearest: nearest(&refusal.question, &refusal.decision),
+                notice: refusal.decision.notice,
+                citations: refusal.decision.citations,
             },
-        );
-        near.min_by_key(|near| near.gap)
+        }
+    }
+
+    /// The permit that comes nearest to what was asked under the governing notice: the one for
+    /// this role and purpose of which the fewest conditions fail, else one for this purpose, else
+    /// one for this role.
+    pub(super) fn nearest(&self, question: &Question, key: &Key) -> Option<Near> {
+        let index = &self.slices.index;
+        let unmet = index.filed(key).filter_map(|(permit, citation)| {
+            let unmet = self.unmet(question, &key.purpose, &permit.conditions);
+            Some(Near { citation: citation?, gap: Gap::Conditions(unmet) })
+        });
+        let fewest = |near: &Near| match &near.gap {
+            Gap::Conditions(unmet) => unmet.len(),
+            Gap::Role | Gap::Purpose => usize::MAX,
+        };
+        let first = |gap: Gap| {
+            move |(_, citation): (_, Option<Arc<Citation>>)| {
+                Some(Near { citation: citation?, gap: gap.clone() })
+            }
+        };
+        unmet
+            .min_by_key(fewest)
+            .or_else(|| index.of_purpose(key).find_map(first(Gap::Role)))
+            .or_else(|| index.of_roles(key).find_map(first(Gap::Purpose)))
+    }
+
+    /// What the conditions that do not hold ask for, each with what is so.
+    fn unmet(&self, question: &Question, purpose: &Purpose, all: &[Condition]) -> Vec<String> {
+        let failing = all.iter().filter(|condition| !self.holds(question, purpose, condition));
+        failing.map(|condition| self.say_unmet(question, condition)).collect()
+    }
+
+    /// Whether one condition holds, by Cedar itself.
+    fn holds(&self, question: &Question, purpose: &Purpose, condition: &Condition) -> bool {
+        let holds = || {
+            let when = pst::Clause::When(condition.expr(Doubt::Fails).ok()?);
+            let template = pst::Template::new(
+                PolicyID(SmolStr::from("condition")),
+                pst::Effect::Permit,
+                PrincipalConstraint::Any,
+                ActionConstraint::Any,
+                ResourceConstraint::Any,
+            );
+            let template = template.try_with_clauses(vec![when]).ok()?;
+            let policy = Policy::from_pst(pst::Policy::Static(template.try_into().ok()?)).ok()?;
+            let set = PolicySet::from_policies([policy]).ok()?;
+            let request = self.names.request(question, purpose, None).ok()?;
+            let entities = self.names.entities(question, self).ok()?;
+            Some(Authorizer::new().is_authorized(&request, &set, &entities).decision())
+        };
+        holds() == Some(Answer::Allow)
+    }
+
+    fn say_unmet(&self, question: &Question, condition: &Condition) -> String {
+        let plain = Plain(&self.vocabulary);
+        let facts = &question.facts;
+        let labels = self.labels(facts);
+        let texts = |list: &[String]| list.join(" or ");
+        let but = |asked: String, known: Option<&str>| match known {
+            Some(known) => format!("it holds for {asked}; this is {known}"),
+            None => format!("it holds for {asked}; of this one it is not known"),
+        };
+        match condition {
+            Condition::GovernedBy(version) => {
+                format!("it holds for recordings of notice {version}")
+            }
+            Condition::Purposes(list) => {
+                let names: Vec<String> = list.iter().map(|p| plain.purpose(p)).collect();
+                format!("it is for {}", names.join(" or "))
+            }
+            Condition::Actions(list) => {
+                let words: Vec<&str> = list.iter().map(|action| action.as_str()).collect();
+                format!("it is to {}", words.join(" or "))
+            }
+            Condition::Artefacts(list) => {
+                let words: Vec<&str> = list.iter().map(|artefact| artefact.as_str()).collect();
+                format!("it is about {}; this is {}", words.join(" or "), facts.artefact.as_str())
+            }
+            Condition::Directions(list) => {
+                let words: Vec<&str> = list.iter().map(|d| d.as_str()).collect();
+                let asked = format!("{} calls", words.join(" or "));
+                but(asked, facts.direction.map(|direction| direction.as_str()))
+            }
+            Condition::Lines(list) => but(format!("line {}", texts(list)), labels.line.as_deref()),
+            Condition::Departments(list) => {
+                but(format!("department {}", texts(list)), labels.department.as_deref())
+            }
+            Condition::CallTypes(list) => {
+                but(format!("call type {}", texts(list)), labels.call_type.as_deref())
+            }
+            Condition::Labels(list) => {
+                let known = labels.labels.map(|labels| match labels.is_empty() {
+                    true => "without a label".to_owned(),
+                    false => texts(&labels),
+                });
+                but(format!("label {}", texts(list)), known.as_deref())
+            }
+            Condition::Recipients(list) => {
+                but(format!("recipient {}", texts(list)), question.stated.recipient.as_deref())
+            }
+            Condition::Countries(list) => {
+                but(format!("country {}", texts(list)), question.stated.country.as_deref())
+            }
+            Condition::Roles(list) => {
+                let names: Vec<String> = list.iter().map(|role| plain.role(role)).collect();
+                format!("it is for {}", names.join(" or "))
+            }
+            Condition::Need(need) => say_need(*need, facts.consent),
+            Condition::Within(period, clock) | Condition::Past(period, clock) => {
+                match (clock, facts.case_age_seconds(question.now)) {
+                    (PeriodStart::CallEnd, _) => format!(
+                        "it holds until {period} after the call; this call is {} old",
+                        in_words(facts.age_seconds(question.now))
+                    ),
+                    (PeriodStart::CaseEnd, Some(age)) => format!(
+                        "it holds until {period} after the case is closed; that was {} ago",
+                        in_words(age)
+                    ),
+                    (PeriodStart::CaseEnd, None) => format!(
+                        "it holds until {period} after the case is closed; no case is known"
+                    ),
+                }
+            }
+        }
+    }
+
+    /// What the refusing clause's period says, if it has one that has passed.
+    pub(super) fn said_of_period(&self, question: &Question, policy: &str) -> Option<String> {
+        let conditions = self.slices.index.forbid_conditions(policy);
+        let past = conditions.iter().find_map(|condition| match condition {
+            Condition::Past(period, clock) => Some((period, clock)),
+            _ => None,
+        });
+        let (period, clock) = past?;
+        let facts = &question.facts;
+        Some(match (clock, facts.case_age_seconds(question.now)) {
+            (PeriodStart::CallEnd, _) => format!(
+                "Its use ends {period} after the call; this call is {} old",
+                in_words(facts.age_seconds(question.now))
+            ),
+            (PeriodStart::CaseEnd, Some(age)) => format!(
+                "Its use ends {period} after the case is closed; that was {} ago",
+                in_words(age)
+            ),
+            (PeriodStart::CaseEnd, None) => {
+                format!("Its use ends {period} after the case is closed; no case is known")
+            }
+        })
+    }
+}
+
+fn say_need(need: Need, consent: Consent) -> String {
+    let asked = crate::notice::need_in_words(need);
+    match need {
+        Need::Consent | Need::ExplicitConsent | Need::WrittenConsent => match consent {
+            Consent::Unknown => format!("it holds only if {asked}, and nobody knows that they did"),
+            Consent::Given => format!("it holds only if {asked}, and they did so in another form"),
+            other => format!("it holds only if {asked}; consent is {}", other.as_str()),
+        },
+        Need::Reference => {
+            format!("it holds only if {asked}: name it in a `Noticegate-Reference` header")
+        }
+        Need::Reason => format!("it holds only if {asked}: say it in a `Noticegate-Reason` header"),
+        _ => format!("it holds only if {asked}, and nobody knows that it is so"),
     }
 }
 
@@ -96,11 +317,18 @@ impl fmt::Display for Refusal {
 impl Refusal {
     fn write_forbidden(&self, f: &mut fmt::Formatter<'_>, purpose: &str) -> fmt::Result {
         match self.citation().map(|citation| &citation.ground) {
-            Some(Ground::Clause { quote, notice, .. }) => write!(
-                f,
-                "The privacy notice {notice} does not allow `{}` for `{purpose}` here: \"{quote}\"",
-                self.question.action.as_str()
-            ),
+            Some(Ground::Clause { quote, notice, .. }) => {
+                write!(
+                    f,
+                    "The privacy notice {notice} does not allow `{}` for `{purpose}` here: \
+                     \"{quote}\"",
+                    self.question.action.as_str()
+                )?;
+                match &self.period {
+                    Some(said) => write!(f, " {said}."),
+                    None => Ok(()),
+                }
+            }
             Some(Ground::Guardrail { reason }) => {
                 write!(f, "A standing rule refuses this: {reason}.")
             }
@@ -125,9 +353,10 @@ fn write_not_permitted(
         return f.write_str("No sentence of the privacy notice allows this.");
     };
     let gap = match gap {
-        Gap::Condition => "and a condition of it is not met",
-        Gap::Role => "and your role is not one of those it means",
-        Gap::Purpose => "which is another purpose",
+        Gap::Conditions(unmet) if !unmet.is_empty() => format!("but {}", unmet.join("; and ")),
+        Gap::Conditions(_) => "and a condition of it is not met".to_owned(),
+        Gap::Role => "and your role is not one of those it means".to_owned(),
+        Gap::Purpose => "which is another purpose".to_owned(),
     };
     write!(
         f,

@@ -1,44 +1,50 @@
 //! Loading: texts become [`Policies`] as a whole, or a list of everything that is wrong.
 //!
 //! What is loaded has passed Cedar's validator in strict mode with warnings as errors, and our own
-//! rules: every permit cites a clause whose quote stands word for word in its notice, under that
-//! notice's version; every policy is bound to what it is filed under; every id is unique. Parsing
-//! runs on a thread with a large stack, because the engine recurses.
+//! rules: every quote stands word for word in its notice; the derived files are what the clauses
+//! derive; every sentence about recordings has its clause; no clause contradicts another or permits
+//! what can never be; every id is unique. Reading, deriving, parsing and validating run on a thread
+//! with a large stack, because the engine recurses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{
     Effect, Policy, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode, Validator,
 };
 
+use super::draft::{Draft, file};
 use super::request::Names;
-use super::shape::{self, PermitShape};
-use super::slice::{Forbid, Slices};
-use super::source::hex;
-use super::{Citation, Ground, NoticeSource, PolicyDigest, PolicySources};
+use super::shape;
+use super::slice::{Index, Slices};
+use super::{Citation, Ground, PolicyDigest, PolicySources};
 use crate::identity::Role;
-use crate::notice::{Notice, NoticeHeader, NoticeText, NoticeVersion, Notices};
+use crate::notice::{Class, Coverage, Notice, Notices, Problem, Vocabulary, conflicts};
 use crate::purpose::Purpose;
 
 /// LIMIT: the stack on which policies are parsed and validated. The engine's parser needs about
 /// 13 KiB for each level of nesting; `shape::check_text` allows 32.
 const STACK_BYTES: usize = 64 << 20;
 
-/// How far a policy may reach through entities: `resource.attribute`, no further.
+/// How far a policy may reach through entities: `resource.attribute`, no further. What lies beyond
+/// is not loaded when a question is decided, and a forbid that reached for it would be silent.
 const LEVEL: u32 = 1;
+
+const SCHEMA_FILE: &str = "schema.cedarschema";
+const GUARDRAILS_FILE: &str = "guardrails.cedar";
 
 /// Policies that may decide.
 #[derive(Debug)]
 pub struct Policies {
     pub(super) digest: PolicyDigest,
+    pub(super) vocabulary: Arc<Vocabulary>,
     pub(super) notices: Notices,
     pub(super) roles: BTreeSet<Role>,
-    pub(super) purposes: BTreeSet<Purpose>,
     pub(super) names: Names,
     pub(super) slices: Slices,
     schema: Schema,
     all: PolicySet,
+    warnings: Vec<Problem>,
 }
 
 /// Policies that may not decide, with everything that is wrong with them.
@@ -49,28 +55,20 @@ pub struct LoadError {
     pub problems: Vec<Problem>,
 }
 
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The file, relative to the policy folder.
-    pub file: String,
-    /// The line, where it is known.
-    pub line: Option<usize>,
-    /// What is wrong, and what to do.
-    pub message: String,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
-        }
-    }
-}
-
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+/// Runs on a thread of its own with a stack that the engine cannot exhaust; `None` if there is no
+/// such thread.
+pub(super) fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("policy-load".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, run);
+        thread.ok()?.join().ok()
+    })
 }
 
 impl Policies {
@@ -79,18 +77,10 @@ impl Policies {
     /// # Errors
     /// [`LoadError`] with every problem found, never only the first.
     pub fn load(sources: &PolicySources) -> Result<Self, LoadError> {
-        let run = || Loader::default().load(sources);
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new()
-                .name("policy-load".to_owned())
-                .stack_size(STACK_BYTES)
-                .spawn_scoped(scope, run);
-            match thread.map(std::thread::ScopedJoinHandle::join) {
-                Ok(Ok(loaded)) => loaded,
-                _ => Err(LoadError {
-                    problems: vec![problem("policies", None, "the loading thread failed")],
-                }),
-            }
+        let loaded = on_large_stack(|| Loader::default().load(sources));
+        loaded.unwrap_or_else(|| {
+            let problem = Problem::new("policies", None, "the loading thread failed");
+            Err(LoadError { problems: vec![problem] })
         })
     }
 
@@ -98,6 +88,12 @@ impl Policies {
     #[must_use]
     pub fn digest(&self) -> &PolicyDigest {
         &self.digest
+    }
+
+    /// The closed lists.
+    #[must_use]
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
     }
 
     /// All versions of the notice.
@@ -112,16 +108,21 @@ impl Policies {
         &self.roles
     }
 
-    /// The purposes of the vocabulary.
-    #[must_use]
-    pub fn purposes(&self) -> &BTreeSet<Purpose> {
-        &self.purposes
+    /// The purposes of the vocabulary, in order.
+    pub fn purposes(&self) -> impl Iterator<Item = &Purpose> {
+        self.vocabulary.purposes.keys()
     }
 
     /// How many policies there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.all.policies().count()
+    }
+
+    /// What is worth a look, though nothing forbids it.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     /// The full set, for the comparison with slices.
@@ -138,93 +139,139 @@ impl Policies {
 #[derive(Default)]
 struct Loader {
     problems: Vec<Problem>,
-    citations: BTreeMap<PolicyId, Arc<Citation>>,
-    permits: Vec<(PermitShape, Policy)>,
-    forbids: Vec<Forbid>,
+    index: Index,
     all: PolicySet,
 }
 
 impl Loader {
     fn load(mut self, sources: &PolicySources) -> Result<Policies, LoadError> {
-        let schema = self.read_schema(&sources.schema);
-        self.read_guardrails(&sources.guardrails);
-        let notices: Vec<Notice> =
-            sources.notices.iter().filter_map(|source| self.read_notice(source)).collect();
-        if sources.notices.is_empty() {
-            self.add("notices", None, "there is no notice; without one nothing can be permitted");
+        let mut draft = Draft::read_here(sources);
+        // A folder whose clauses are wrong derives nothing; what follows would only add noise.
+        match draft.derive() {
+            Ok(files) => self.compare(sources, &files),
+            Err(problems) => self.problems = problems,
         }
-        let notices = Notices::new(notices)
-            .map_err(|error| self.add("notices", None, error))
-            .unwrap_or_default();
-        let Some((schema, roles, purposes)) = schema else {
+        self.check_notices(&draft.notices, &draft.vocabulary);
+        let schema = match self.problems.is_empty() {
+            true => self.read_schema(&sources.schema),
+            false => None,
+        };
+        self.read_guardrails(&sources.guardrails);
+        let derived = std::mem::take(&mut draft.derived);
+        for (notice, derived) in draft.notices.all().iter().zip(derived) {
+            for policy in &derived {
+                if let Some(clause) = notice.clauses.get(policy.clause) {
+                    let ground = Ground::Clause {
+                        clause: clause.id.clone(),
+                        quote: clause.quote.clone(),
+                        notice: notice.version.clone(),
+                    };
+                    self.take(&file(notice, "clauses.toml"), &policy.id, &policy.policy, ground);
+                }
+            }
+            self.index.add_notice(&notice.version, derived);
+        }
+        let Some(schema) = schema else { return Err(LoadError { problems: self.problems }) };
+        self.validate(&schema);
+        let names = Names::new(draft.vocabulary.purposes.keys());
+        let names = names.map_err(|error| self.add(SCHEMA_FILE, None, error));
+        let (Ok(names), true) = (names, self.problems.iter().all(|p| p.warning)) else {
             return Err(LoadError { problems: self.problems });
         };
-        self.validate(&schema);
-        let names =
-            Names::new(&purposes).map_err(|error| self.add("schema.cedarschema", None, error));
-        let order = notices.all().iter().map(|notice| notice.version.clone()).collect();
-        match names {
-            Ok(names) if self.problems.is_empty() => Ok(Policies {
-                digest: sources.digest(),
-                notices,
-                roles,
-                purposes,
-                names,
-                slices: Slices::new(self.permits, self.forbids, order, self.citations),
-                schema,
-                all: self.all,
-            }),
-            _ => Err(LoadError { problems: self.problems }),
+        let mut policies = Policies {
+            digest: sources.digest(),
+            roles: draft.vocabulary.roles.keys().map(|role| Role::new(role)).collect(),
+            vocabulary: draft.vocabulary,
+            notices: draft.notices,
+            names,
+            slices: Slices::new(self.index),
+            schema,
+            all: self.all,
+            warnings: Vec::new(),
+        };
+        self.problems.extend(policies.dead_permits());
+        if self.problems.iter().any(|problem| !problem.warning) {
+            return Err(LoadError { problems: self.problems });
+        }
+        policies.warnings = self.problems;
+        Ok(policies)
+    }
+
+    /// The derived files must be what the rest derives. Layout counts only in `derive --check`: a
+    /// checkout that changed line ends does not change what is permitted.
+    fn compare(&mut self, sources: &PolicySources, files: &[super::DerivedFile]) {
+        let committed = |path: &str| match path.strip_prefix("notices/") {
+            None => Some(&sources.schema),
+            Some(path) => {
+                let version = path.strip_suffix("/clauses.cedar")?;
+                sources.notices.iter().find(|n| n.version == version).map(|n| &n.clauses)
+            }
+        };
+        for derived in files {
+            let there = committed(&derived.path).map_or("", String::as_str);
+            let same = derived.text.lines().eq(there.lines());
+            if !same {
+                let differs = derived.text.lines().zip(there.lines()).take_while(|(a, b)| a == b);
+                let line = (!there.is_empty()).then(|| differs.count() + 1);
+                let message = match there.is_empty() {
+                    true => "the derived file is not there",
+                    false => "this is not what the clauses and the vocabulary derive",
+                };
+                let problem = Problem::new(&derived.path, line, message);
+                self.problems.push(problem.help("run `noticegate derive`, and read what changes"));
+            }
         }
     }
 
-    fn read_schema(&mut self, text: &str) -> Option<(Schema, BTreeSet<Role>, BTreeSet<Purpose>)> {
-        const FILE: &str = "schema.cedarschema";
-        if let Err(error) = shape::check_text(text) {
-            self.add(FILE, None, error);
-            return None;
+    fn check_notices(&mut self, notices: &Notices, vocabulary: &Vocabulary) {
+        let mut before: Option<&Notice> = None;
+        for notice in notices.all() {
+            let path = file(notice, "clauses.toml");
+            self.problems.extend(conflicts(&path, notice, before, vocabulary));
+            for covered in Coverage::of(notice, vocabulary).sentences {
+                if covered.class == Class::Uncovered {
+                    let sentence = notice.text.get(covered.sentence.range);
+                    let rest = notice.text.get(covered.rest.unwrap_or_default());
+                    let problem = Problem::new(
+                        &file(notice, &notice.header.text),
+                        Some(covered.sentence.line),
+                        "no clause says what this sentence about recordings means",
+                    );
+                    let problem = problem.note("the sentence", sentence);
+                    let problem = match rest == sentence {
+                        true => problem,
+                        false => problem.note("not quoted", rest),
+                    };
+                    self.problems.push(problem.help(
+                        "write a [[clause]] that quotes it, or an [[aside]] with the reason why \
+                         it needs none",
+                    ));
+                }
+            }
+            before = Some(notice);
         }
+    }
+
+    fn read_schema(&mut self, text: &str) -> Option<Schema> {
         let fragment = match SchemaFragment::from_cedarschema_str(text) {
             Ok((fragment, warnings)) => {
                 let warnings: Vec<String> = warnings.map(|w| w.to_string()).collect();
-                warnings.into_iter().for_each(|warning| self.add(FILE, None, warning));
+                warnings.into_iter().for_each(|warning| self.add(SCHEMA_FILE, None, warning));
                 fragment
             }
             Err(error) => {
-                self.add(FILE, line_of(text, &error), &error);
+                self.add(SCHEMA_FILE, line_of(text, &error), &error);
                 return None;
             }
         };
-        let json = fragment.clone().to_json_value().unwrap_or_default();
-        let words = |entity: &str| -> Vec<String> {
-            let path = format!("/Noticegate/entityTypes/{entity}/enum");
-            let list = json.pointer(&path).and_then(|v| v.as_array());
-            list.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
-        };
-        let roles: BTreeSet<Role> = words("Role").iter().map(|word| Role::new(word)).collect();
-        let purposes: BTreeSet<Purpose> =
-            words("Purpose").iter().filter_map(|word| word.parse().ok()).collect();
-        if roles.is_empty() || purposes.len() != words("Purpose").len() || purposes.is_empty() {
-            self.add(
-                FILE,
-                None,
-                "`Noticegate::Role` and `Noticegate::Purpose` must be enum entities, and purposes \
-                 lower-case words joined by hyphens",
-            );
-        }
-        match Schema::from_schema_fragments([fragment]) {
-            Ok(schema) => Some((schema, roles, purposes)),
-            Err(error) => {
-                self.add(FILE, None, error);
-                None
-            }
-        }
+        let schema = Schema::from_schema_fragments([fragment]);
+        schema.map_err(|error| self.add(SCHEMA_FILE, None, error)).ok()
     }
 
     fn read_guardrails(&mut self, text: &str) {
-        const FILE: &str = "guardrails.cedar";
+        const FILE: &str = GUARDRAILS_FILE;
         for policy in self.read_policies(FILE, text) {
-            let Some((id, json)) = self.read_shape(FILE, &policy) else { continue };
+            let Some(id) = self.read_id(FILE, &policy) else { continue };
             let Some(reason) = policy.annotation("reason").filter(|r| !r.is_empty()) else {
                 self.add(FILE, None, format!("guardrail `{id}` needs an @reason"));
                 continue;
@@ -234,104 +281,11 @@ impl Loader {
                 continue;
             }
             let ground = Ground::Guardrail { reason: reason.to_owned() };
-            if let Some(policy) = self.take(FILE, &id, &policy, ground) {
-                let purpose = shape::forbid_purpose(&json);
-                self.forbids.push(Forbid { notice: None, purpose, policy });
+            let policy = policy.new_id(PolicyId::new(&id));
+            if self.take(FILE, &id, &policy, ground) {
+                self.index.add_guardrail(policy);
             }
         }
-    }
-
-    fn read_notice(&mut self, source: &NoticeSource) -> Option<Notice> {
-        let folder = format!("notices/{}", source.version);
-        let file = format!("{folder}/clauses.toml");
-        let version: NoticeVersion =
-            source.version.parse().map_err(|error| self.add(&folder, None, error)).ok()?;
-        let header: NoticeHeader = toml::from_str(&source.header)
-            .map_err(|error| self.add(&file, None, error.message()))
-            .ok()?;
-        // Decisions of one second share what was built for them.
-        if header.effective.subsec_nanosecond() != 0 {
-            self.add(&file, None, "`effective` must be a whole second");
-        }
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, source.text.as_bytes());
-        let digest = hex(digest.as_ref());
-        if digest != header.sha256 {
-            let message = format!(
-                "the text in `{}` is not the one that was published: its SHA-256 is {digest}; a \
-                 changed notice is a new version in a folder of its own",
-                header.text
-            );
-            self.add(&file, None, message);
-        }
-        let notice = Notice { text: NoticeText::new(&source.text), version, header };
-        self.read_clauses(&format!("{folder}/clauses.cedar"), &source.clauses, &notice);
-        Some(notice)
-    }
-
-    fn read_clauses(&mut self, file: &str, text: &str, notice: &Notice) {
-        for policy in self.read_policies(file, text) {
-            let Some((id, json)) = self.read_shape(file, &policy) else { continue };
-            let Some(ground) = self.read_ground(file, &id, &policy, notice) else { continue };
-            let bound_to = match policy.effect() {
-                Effect::Permit => {
-                    shape::read_permit(&json).map(|shape| (shape.notice.clone(), Some(shape)))
-                }
-                Effect::Forbid => shape::read_forbid(&json).map(|notice| (notice, None)),
-            };
-            let (version, permit) = match bound_to {
-                Ok(bound) => bound,
-                Err(error) => {
-                    self.add(file, None, format!("policy `{id}`: {error}"));
-                    continue;
-                }
-            };
-            if version != notice.version {
-                let message = format!("policy `{id}` holds for notice {version}, not for its own");
-                self.add(file, None, message);
-            }
-            if let Some(shape) = &permit
-                && policy.annotation("purpose") != Some(shape.purpose.as_str())
-            {
-                let message = format!("policy `{id}`: @purpose must be `{}`", shape.purpose);
-                self.add(file, None, message);
-            }
-            if let Some(policy) = self.take(file, &id, &policy, ground) {
-                match permit {
-                    Some(shape) => self.permits.push((shape, policy)),
-                    None => {
-                        let purpose = shape::forbid_purpose(&json);
-                        self.forbids.push(Forbid { notice: Some(version), purpose, policy });
-                    }
-                }
-            }
-        }
-    }
-
-    /// Reads the annotations by which a policy cites its clause, and looks the quote up.
-    fn read_ground(
-        &mut self,
-        file: &str,
-        id: &str,
-        policy: &Policy,
-        notice: &Notice,
-    ) -> Option<Ground> {
-        let mut read = |name: &str| {
-            let value = policy.annotation(name).filter(|value| !value.is_empty());
-            if value.is_none() {
-                self.add(file, None, format!("policy `{id}` needs an @{name}"));
-            }
-            value.map(str::to_owned)
-        };
-        let (clause, quote, said) = (read("clause"), read("quote"), read("notice"));
-        let (clause, quote, said) = (clause?, quote?, said?);
-        if said != notice.version.as_str() {
-            self.add(file, None, format!("policy `{id}`: @notice must be `{}`", notice.version));
-        }
-        if let Err(error) = notice.text.contains(&quote) {
-            let message = format!("policy `{id}`, clause `{clause}`: {error}: \"{quote}\"");
-            self.add(file, None, message);
-        }
-        Some(Ground::Clause { clause, quote, notice: notice.version.clone() })
     }
 
     fn read_policies(&mut self, file: &str, text: &str) -> Vec<Policy> {
@@ -359,16 +313,15 @@ impl Loader {
         }
     }
 
-    /// The policy's own id and its JSON form, if it is not too deep.
-    fn read_shape(&mut self, file: &str, policy: &Policy) -> Option<(String, serde_json::Value)> {
+    /// The policy's own id, if it is not too deep.
+    fn read_id(&mut self, file: &str, policy: &Policy) -> Option<String> {
         let Some(id) = policy.annotation("id").filter(|id| !id.is_empty()) else {
             self.add(file, None, format!("{} (in order of the file) needs an @id", policy.id()));
             return None;
         };
         let json = policy.to_json().map_err(|error| error.to_string());
-        let checked = json.and_then(|json| shape::check_depth(&json).map(|()| json));
-        match checked {
-            Ok(json) => Some((id.to_owned(), json)),
+        match json.and_then(|json| shape::check_depth(&json)) {
+            Ok(()) => Some(id.to_owned()),
             Err(error) => {
                 self.add(file, None, format!("policy `{id}`: {error}"));
                 None
@@ -376,15 +329,15 @@ impl Loader {
         }
     }
 
-    fn take(&mut self, file: &str, id: &str, policy: &Policy, ground: Ground) -> Option<Policy> {
-        let policy = policy.new_id(PolicyId::new(id));
+    /// Adds a policy to the full set; false if its id is taken.
+    fn take(&mut self, file: &str, id: &str, policy: &Policy, ground: Ground) -> bool {
         if self.all.add(policy.clone()).is_err() {
             self.add(file, None, format!("the id `{id}` is used twice"));
-            return None;
+            return false;
         }
         let citation = Citation { policy: id.to_owned(), ground };
-        self.citations.insert(policy.id().clone(), Arc::new(citation));
-        Some(policy)
+        self.index.cite(policy.id().clone(), citation);
+        true
     }
 
     fn validate(&mut self, schema: &Schema) {
@@ -398,12 +351,8 @@ impl Loader {
     }
 
     fn add(&mut self, file: &str, line: Option<usize>, message: impl std::fmt::Display) {
-        self.problems.push(problem(file, line, message));
+        self.problems.push(Problem::new(file, line, message));
     }
-}
-
-fn problem(file: &str, line: Option<usize>, message: impl std::fmt::Display) -> Problem {
-    Problem { file: file.to_owned(), line, message: message.to_string() }
 }
 
 /// The line of the first place that one of the engine's errors points at.

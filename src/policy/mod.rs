@@ -1,62 +1,45 @@
 //! Deciding: from a question and its facts to a [`Permit`] or a [`Refusal`], by Cedar.
 //!
 //! Pure: no network, no disk, no clock; and the only room that names `cedar_policy`. Policies come
-//! in as text ([`PolicySources`]) and are checked as a whole before any of them counts
-//! (`load.rs`, `shape.rs`). A decision evaluates the slice of them that can apply (`slice.rs`),
-//! on a request and entities built from typed values (`request.rs`). Cedar skips a policy that
-//! fails to evaluate, even a forbid; here any such error refuses (`decide.rs`). A refusal names
-//! the sentence that refuses, or the one that comes nearest to permitting (`explain.rs`).
+//! in as text ([`PolicySources`]); clauses are read (`draft.rs`) and derived to Cedar
+//! (`derive.rs`, `terms.rs`), and everything is checked as a whole before any of it counts
+//! (`load.rs`, `shape.rs`, `trial.rs`). A decision evaluates the slice of them that can apply
+//! (`slice.rs`), on a request and entities built from typed values (`request.rs`). Cedar skips a
+//! policy that fails to evaluate, even a forbid; here any such error refuses (`decide.rs`). A
+//! refusal names the sentence that refuses, or the one that comes nearest to permitting, and what
+//! is missing (`explain.rs`). For the desk: policy tests (`expect.rs`), their form for the official
+//! `cedar` command (`export.rs`), the table of decisions (`table.rs`) and what a change changes
+//! (`diff.rs`).
 
 mod decide;
+mod derive;
+mod draft;
+mod expect;
 mod explain;
+mod export;
 mod load;
 mod request;
+mod scenario;
 mod shape;
 mod slice;
 mod source;
+mod table;
+mod terms;
+mod trial;
 
-pub use decide::{Decision, Permit, Question, Reason, Refusal, Undecidable, Verdict};
-pub use load::{LoadError, Policies, Problem};
+pub use decide::{Decision, Permit, Question, Reason, Refusal, Stated, Undecidable, Verdict};
+pub use draft::{DerivedFile, Draft};
+pub use expect::PolicyTest;
+pub use explain::Explained;
+pub use load::{LoadError, Policies};
+pub use scenario::{Scenario, ScenarioRecording, ScenarioRequest};
 pub use source::{NoticeSource, PolicySources};
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::media::{Form, MediaRef};
+pub use crate::media::Action;
 use crate::notice::NoticeVersion;
-
-/// What a caller wants to do with a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Action {
-    /// Have the sound. HEAD asks for the same as the GET it stands for.
-    Access,
-    /// Have what Twilio says about it.
-    Describe,
-}
-
-impl Action {
-    /// The action that a reference asks for.
-    #[must_use]
-    pub fn on(media: &MediaRef) -> Self {
-        match media.form {
-            Form::Audio { .. } => Self::Access,
-            Form::Metadata => Self::Describe,
-        }
-    }
-
-    /// The action's id in Cedar, and its word in the ledger.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Access => "access",
-            Self::Describe => "describe",
-        }
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        [Self::Access, Self::Describe].into_iter().find(|action| action.as_str() == text)
-    }
-}
 
 /// A policy that took part in a decision, and the words it stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]

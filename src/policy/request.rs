@@ -3,7 +3,7 @@
 //! Values are put in by Cedar's constructors, never through text. What is built here fits
 //! `schema.cedarschema` by construction; a test holds it to the schema for every kind of fact.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +13,16 @@ use cedar_policy::{
 };
 use jiff::Timestamp;
 
-use super::{Action, Question};
-use crate::facts::Facts;
+use super::terms::NAMESPACE;
+use super::{Policies, Question};
+use crate::facts::{Facts, Labels};
 use crate::identity::Caller;
-use crate::notice::Notices;
+use crate::media::Action;
+use crate::notice::{Circumstance, Line};
 use crate::purpose::Purpose;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// What Cedar objects to.
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// LIMIT: sets of entities that are kept. Each serves one caller and one recording for a second,
 /// which is how the range requests of one listening session come.
@@ -29,13 +32,22 @@ const ENTITIES_MAX: u64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Names {
     role: EntityTypeName,
+    purpose: EntityTypeName,
+    recipient: EntityTypeName,
+    line: EntityTypeName,
+    department: EntityTypeName,
+    call_type: EntityTypeName,
+    label: EntityTypeName,
+    artefact: EntityTypeName,
     direction: EntityTypeName,
     consent: EntityTypeName,
+    consent_form: EntityTypeName,
+    circumstance: EntityTypeName,
     notice: EntityTypeName,
     caller: EntityTypeName,
     recording: EntityTypeName,
-    access: EntityUid,
-    describe: EntityUid,
+    actions: HashMap<Action, EntityUid>,
+    /// The context of each purpose when a request states nothing else.
     contexts: HashMap<Purpose, Context>,
     /// By the addresses of caller and facts. A value keeps both alive, so an address that is
     /// found means the same caller and facts as when it was put in.
@@ -60,25 +72,37 @@ fn reference(of_type: &EntityTypeName, id: &str) -> RestrictedExpression {
 }
 
 impl Names {
-    pub(super) fn new(purposes: &BTreeSet<Purpose>) -> Result<Self, Failure> {
+    pub(super) fn new<'a>(purposes: impl Iterator<Item = &'a Purpose>) -> Result<Self, Failure> {
         let name = |name: &str| -> Result<EntityTypeName, Failure> {
-            Ok(format!("Noticegate::{name}").parse()?)
+            Ok(format!("{NAMESPACE}::{name}").parse()?)
         };
         let (of_purpose, of_action) = (name("Purpose")?, name("Action")?);
         let context = |purpose: &Purpose| -> Result<_, Failure> {
-            let value = reference(&of_purpose, purpose.as_str());
-            Ok((purpose.clone(), Context::from_pairs([("purpose".to_owned(), value)])?))
+            let context = Context::from_pairs([
+                ("purpose".to_owned(), reference(&of_purpose, purpose.as_str())),
+                ("circumstances".to_owned(), RestrictedExpression::new_set([])),
+            ])?;
+            Ok((purpose.clone(), context))
         };
+        let actions = Action::ALL.iter().map(|action| (*action, uid(&of_action, action.as_str())));
         Ok(Self {
             role: name("Role")?,
+            recipient: name("Recipient")?,
+            line: name("Line")?,
+            department: name("Department")?,
+            call_type: name("CallType")?,
+            label: name("Label")?,
+            artefact: name("Artefact")?,
             direction: name("Direction")?,
             consent: name("Consent")?,
+            consent_form: name("ConsentForm")?,
+            circumstance: name("Circumstance")?,
             notice: name("Notice")?,
             caller: name("Caller")?,
             recording: name("Recording")?,
-            access: uid(&of_action, Action::Access.as_str()),
-            describe: uid(&of_action, Action::Describe.as_str()),
-            contexts: purposes.iter().map(context).collect::<Result<_, _>>()?,
+            actions: actions.collect(),
+            contexts: purposes.map(context).collect::<Result<_, _>>()?,
+            purpose: of_purpose,
             entities: moka::sync::Cache::builder()
                 .max_capacity(ENTITIES_MAX)
                 .time_to_live(Duration::from_secs(2))
@@ -93,25 +117,48 @@ impl Names {
         purpose: &Purpose,
         schema: Option<&Schema>,
     ) -> Result<Request, Failure> {
-        let context = self.contexts.get(purpose).cloned().ok_or("the purpose is not known")?;
-        let action = match question.action {
-            Action::Access => self.access.clone(),
-            Action::Describe => self.describe.clone(),
-        };
+        let action = self.actions.get(&question.action).cloned().ok_or("an unknown action")?;
         Ok(Request::new(
             uid(&self.caller, &question.caller.id),
             action,
             self.recording_uid(&question.facts),
-            context,
+            self.context(question, purpose)?,
             schema,
         )?)
+    }
+
+    fn context(&self, question: &Question, purpose: &Purpose) -> Result<Context, Failure> {
+        let known = self.contexts.get(purpose).ok_or("the purpose is not known")?;
+        let stated = &question.stated;
+        let shares = question.action == Action::Share;
+        if stated.circumstances.is_empty() && !shares {
+            return Ok(known.clone());
+        }
+        let mut pairs = vec![
+            ("purpose".to_owned(), reference(&self.purpose, purpose.as_str())),
+            ("circumstances".to_owned(), self.circumstances(&stated.circumstances)),
+        ];
+        if shares {
+            let recipient = stated.recipient.as_deref().ok_or("a share without a recipient")?;
+            pairs.push(("recipient".to_owned(), reference(&self.recipient, recipient)));
+            if let Some(country) = &stated.country {
+                let country = RestrictedExpression::new_string(country.clone());
+                pairs.push(("country".to_owned(), country));
+            }
+        }
+        Ok(Context::from_pairs(pairs)?)
+    }
+
+    fn circumstances(&self, list: &[Circumstance]) -> RestrictedExpression {
+        let each = list.iter().map(|c| reference(&self.circumstance, c.as_str()));
+        RestrictedExpression::new_set(each)
     }
 
     /// The entities, perhaps those that were built for this caller and these facts in this second.
     pub(super) fn entities(
         &self,
         question: &Question,
-        notices: &Notices,
+        policies: &Policies,
     ) -> Result<Entities, Failure> {
         let (caller, facts) = (&question.caller, &question.facts);
         let second = question.now.as_second();
@@ -119,7 +166,7 @@ impl Names {
         if let Some(built) = self.entities.get(&key).filter(|built| built.second == second) {
             return Ok(built.entities.clone());
         }
-        let entities = self.build(question, notices, None)?;
+        let entities = self.build(question, policies, None)?;
         let (_caller, _facts) = (Arc::clone(caller), Arc::clone(facts));
         let built = Built { _caller, _facts, second, entities: entities.clone() };
         self.entities.insert(key, Arc::new(built));
@@ -130,13 +177,13 @@ impl Names {
     pub(super) fn build(
         &self,
         question: &Question,
-        notices: &Notices,
+        policies: &Policies,
         schema: Option<&Schema>,
     ) -> Result<Entities, Failure> {
         let roles = question.caller.roles.iter().map(|role| uid(&self.role, role.as_str()));
         let caller = uid(&self.caller, &question.caller.id);
         let caller = Entity::new_no_attrs(caller, roles.collect());
-        let recording = self.recording(&question.facts, notices, question.now)?;
+        let recording = self.recording(&question.facts, policies, question.now)?;
         Ok(Entities::from_entities([caller, recording], schema)?)
     }
 
@@ -147,34 +194,78 @@ impl Names {
     fn recording(
         &self,
         facts: &Facts,
-        notices: &Notices,
+        policies: &Policies,
         now: Timestamp,
     ) -> Result<Entity, Failure> {
         let long = RestrictedExpression::new_long;
         let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let register = &facts.register;
+        let objections = register.objections.iter().map(|p| reference(&self.purpose, p.as_str()));
         let mut attributes: HashMap<String, RestrictedExpression> = [
             ("account", text(&facts.account.to_string())),
+            ("artefact", reference(&self.artefact, facts.artefact.as_str())),
             ("ageSeconds", long(facts.age_seconds(now))),
             ("durationSeconds", long(i64::from(facts.duration_seconds))),
             ("channels", long(i64::from(facts.channels))),
             ("status", text(facts.status.as_str())),
             ("encrypted", RestrictedExpression::new_bool(facts.encrypted)),
             ("consent", reference(&self.consent, facts.consent.as_str())),
+            ("objections", RestrictedExpression::new_set(objections)),
+            ("circumstances", self.circumstances(&register.circumstances)),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        if let Some(direction) = facts.direction {
-            let value = reference(&self.direction, direction.as_str());
-            attributes.insert("direction".to_owned(), value);
-        }
-        if let Some(notice) = notices.governing(facts.started_at) {
-            let value = reference(&self.notice, notice.version.as_str());
-            attributes.insert("notice".to_owned(), value);
-        }
-        let parents: HashSet<EntityUid> = notices
-            .narrowing(facts.started_at, now)
+        let labels = policies.labels(facts);
+        let set = labels.labels.as_ref().map(|labels| {
+            RestrictedExpression::new_set(labels.iter().map(|id| reference(&self.label, id)))
+        });
+        let direction = facts.direction.map(|d| reference(&self.direction, d.as_str()));
+        let form = register.consent_form.map(|form| reference(&self.consent_form, form.as_str()));
+        let governing = policies.notices.governing(facts.made(), now);
+        let one = |of_type, id: &Option<String>| id.as_ref().map(|id| reference(of_type, id));
+        let known = [
+            ("direction", direction),
+            ("line", one(&self.line, &labels.line)),
+            ("department", one(&self.department, &labels.department)),
+            ("callType", one(&self.call_type, &labels.call_type)),
+            ("labels", set),
+            ("consentForm", form),
+            ("caseAgeSeconds", facts.case_age_seconds(now).map(long)),
+            ("notice", governing.map(|notice| reference(&self.notice, notice.version.as_str()))),
+        ];
+        let known = known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        attributes.extend(known);
+        let parents: HashSet<EntityUid> = policies
+            .notices
+            .narrowing(facts.made(), now)
             .map(|notice| uid(&self.notice, notice.version.as_str()))
             .collect();
         Ok(Entity::new(self.recording_uid(facts), attributes, parents)?)
+    }
+}
+
+impl Policies {
+    /// What a call is filed under: what is registered for it, else what its line tells.
+    #[must_use]
+    pub fn labels(&self, facts: &Facts) -> Labels {
+        let Labels { line, department, call_type, labels } = facts.register.labels.clone();
+        let line = line.or_else(|| self.line(facts).map(str::to_owned));
+        let told: Option<&Line> = line.as_ref().and_then(|id| self.vocabulary.lines.get(id));
+        Labels {
+            department: department.or_else(|| told?.department.clone()),
+            call_type: call_type.or_else(|| told?.call_type.clone()),
+            labels: labels.or_else(|| told?.labels.clone()),
+            line,
+        }
+    }
+
+    /// The line of a call, if one of its ends is on one of ours and the other is not.
+    fn line(&self, facts: &Facts) -> Option<&str> {
+        let mut lines = facts.numbers.iter().filter_map(|number| self.vocabulary.line_of(number));
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => Some(line),
+            // Between two of our lines, nobody can say which notice's line it is.
+            _ => None,
+        }
     }
 }

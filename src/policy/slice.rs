@@ -1,20 +1,21 @@
 //! Which policies can apply: the index and the slices made from it.
 //!
 //! Cedar scans every policy on every request, so a decision is given only those that can apply. A
-//! permit is in a slice only if the slice's role, action, purpose and notice are the ones that the
-//! permit's own structure is bound to (`shape.rs`). A forbid is left out only if it is bound to
-//! another purpose, or to a notice older than the governing one, of which the recording is not a
-//! child. So what is left out could not have been satisfied. A property test holds slices to the
-//! full set.
+//! permit is in a slice only if the slice's role, action, purpose and notice are among those it was
+//! derived for. A forbid is left out only if it was derived for other purposes or actions, or for a
+//! notice older than the governing one, of which the recording is not a child. So what is left out
+//! could not have been satisfied. A property test holds slices to the full set.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::{Policy, PolicyId, PolicySet};
 
-use super::shape::PermitShape;
-use super::{Action, Citation};
+use super::Citation;
+use super::derive::{Derived, Filed};
+use super::terms::Condition;
 use crate::identity::Role;
+use crate::media::Action;
 use crate::notice::NoticeVersion;
 use crate::purpose::Purpose;
 
@@ -31,52 +32,93 @@ pub(super) struct Key {
     pub(super) roles: Arc<[Role]>,
 }
 
+/// A permit with what it must find true.
 #[derive(Debug)]
-pub(super) struct Slices {
-    permits: Vec<(PermitShape, Policy)>,
+pub(super) struct FiledPermit {
+    pub(super) conditions: Vec<Condition>,
+    policy: Policy,
+}
+
+/// A forbid with what it is bound to; a guardrail is bound to nothing.
+#[derive(Debug)]
+struct FiledForbid {
+    /// The place of its notice among all notices.
+    notice: Option<usize>,
+    actions: Vec<Action>,
+    purposes: Vec<Purpose>,
+    policy: Policy,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    permits: Vec<FiledPermit>,
     by_key: HashMap<(NoticeVersion, Action, Purpose, Role), Vec<usize>>,
+    /// For explanations: the permits of an action and a purpose, and of an action and a role.
+    by_purpose: HashMap<(NoticeVersion, Action, Purpose), Vec<usize>>,
+    by_role: HashMap<(NoticeVersion, Action, Role), Vec<usize>>,
     known_roles: BTreeSet<(NoticeVersion, Role)>,
-    forbids: Vec<Forbid>,
+    forbids: Vec<FiledForbid>,
     /// The versions by the moment each took effect.
     order: Vec<NoticeVersion>,
     citations: BTreeMap<PolicyId, Arc<Citation>>,
+    /// The conditions under which a clause's forbid applies.
+    forbid_conditions: BTreeMap<PolicyId, Vec<Condition>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Slices {
+    pub(super) index: Index,
     made: moka::sync::Cache<Key, Arc<PolicySet>>,
 }
 
-/// A forbid with what it is bound to; a guardrail is bound to no notice.
-#[derive(Debug)]
-pub(super) struct Forbid {
-    pub(super) notice: Option<NoticeVersion>,
-    pub(super) purpose: Option<Purpose>,
-    pub(super) policy: Policy,
-}
-
-impl Slices {
-    pub(super) fn new(
-        permits: Vec<(PermitShape, Policy)>,
-        forbids: Vec<Forbid>,
-        order: Vec<NoticeVersion>,
-        citations: BTreeMap<PolicyId, Arc<Citation>>,
-    ) -> Self {
-        let mut by_key: HashMap<_, Vec<usize>> = HashMap::new();
-        let mut known_roles = BTreeSet::new();
-        for (index, (shape, _)) in permits.iter().enumerate() {
-            known_roles.insert((shape.notice.clone(), shape.role.clone()));
-            for action in &shape.actions {
-                let PermitShape { notice, purpose, role, .. } = shape;
-                let key = (notice.clone(), *action, purpose.clone(), role.clone());
-                by_key.entry(key).or_default().push(index);
+impl Index {
+    /// Files what was derived from one notice. Notices are added in their order.
+    pub(super) fn add_notice(&mut self, notice: &NoticeVersion, derived: Vec<Derived>) {
+        let place = self.order.len();
+        self.order.push(notice.clone());
+        for Derived { policy, filed, conditions, .. } in derived {
+            match filed {
+                Filed::Permit { role, actions, purposes } => {
+                    self.known_roles.insert((notice.clone(), role.clone()));
+                    let index = self.permits.len();
+                    for action in actions {
+                        let key = (notice.clone(), action, role.clone());
+                        self.by_role.entry(key).or_default().push(index);
+                        for purpose in &purposes {
+                            let key = (notice.clone(), action, purpose.clone());
+                            self.by_purpose.entry(key).or_default().push(index);
+                            let key = (notice.clone(), action, purpose.clone(), role.clone());
+                            self.by_key.entry(key).or_default().push(index);
+                        }
+                    }
+                    self.permits.push(FiledPermit { conditions, policy });
+                }
+                Filed::Forbid { actions, purposes } => {
+                    self.forbid_conditions.insert(policy.id().clone(), conditions);
+                    let notice = Some(place);
+                    self.forbids.push(FiledForbid { notice, actions, purposes, policy });
+                }
             }
         }
-        Self {
-            permits,
-            by_key,
-            known_roles,
-            forbids,
-            order,
-            citations,
-            made: moka::sync::Cache::new(SLICES_MAX),
-        }
+    }
+
+    /// Files a guardrail, which is in every slice.
+    pub(super) fn add_guardrail(&mut self, policy: Policy) {
+        let (actions, purposes) = (Vec::new(), Vec::new());
+        self.forbids.push(FiledForbid { notice: None, actions, purposes, policy });
+    }
+
+    pub(super) fn cite(&mut self, id: PolicyId, citation: Citation) {
+        self.citations.insert(id, Arc::new(citation));
+    }
+
+    pub(super) fn citation(&self, id: &PolicyId) -> Option<Arc<Citation>> {
+        self.citations.get(id).cloned()
+    }
+
+    /// The conditions under which the forbid of this `@id` applies.
+    pub(super) fn forbid_conditions(&self, id: &str) -> &[Condition] {
+        self.forbid_conditions.get(&PolicyId::new(id)).map_or(&[], Vec::as_slice)
     }
 
     /// True if some clause of this notice gives one of the roles any use of recordings.
@@ -84,22 +126,63 @@ impl Slices {
         roles.iter().any(|role| self.known_roles.contains(&(notice.clone(), role.clone())))
     }
 
-    pub(super) fn get(&self, key: &Key) -> Arc<PolicySet> {
-        if let Some(made) = self.made.get(key) {
-            return made;
-        }
-        let slice = Arc::new(self.make(key));
-        self.made.insert(key.clone(), Arc::clone(&slice));
-        slice
+    /// The permits that could permit this if their conditions held.
+    pub(super) fn filed(
+        &self,
+        key: &Key,
+    ) -> impl Iterator<Item = (&FiledPermit, Option<Arc<Citation>>)> {
+        let Key { notice, action, purpose, roles } = key;
+        let indexes = roles.iter().flat_map(move |role| {
+            let key = (notice.clone(), *action, purpose.clone(), role.clone());
+            self.by_key.get(&key).into_iter().flatten()
+        });
+        self.cited(indexes)
     }
 
-    fn make(&self, key: &Key) -> PolicySet {
+    /// The permits of other roles for this purpose.
+    pub(super) fn of_purpose(
+        &self,
+        key: &Key,
+    ) -> impl Iterator<Item = (&FiledPermit, Option<Arc<Citation>>)> {
+        let key = (key.notice.clone(), key.action, key.purpose.clone());
+        self.cited(self.by_purpose.get(&key).into_iter().flatten())
+    }
+
+    /// The permits of these roles for other purposes.
+    pub(super) fn of_roles(
+        &self,
+        key: &Key,
+    ) -> impl Iterator<Item = (&FiledPermit, Option<Arc<Citation>>)> {
+        let Key { notice, action, roles, .. } = key;
+        let indexes = roles.iter().flat_map(move |role| {
+            let key = (notice.clone(), *action, role.clone());
+            self.by_role.get(&key).into_iter().flatten()
+        });
+        self.cited(indexes)
+    }
+
+    fn cited<'a>(
+        &'a self,
+        indexes: impl Iterator<Item = &'a usize>,
+    ) -> impl Iterator<Item = (&'a FiledPermit, Option<Arc<Citation>>)> {
+        let permits = indexes.filter_map(|index| self.permits.get(*index));
+        permits.map(|permit| (permit, self.citation(permit.policy.id())))
+    }
+
+    fn slice(&self, key: &Key) -> PolicySet {
         let permits = key.roles.iter().flat_map(|role| {
             let Key { notice, action, purpose, .. } = key;
-            self.filed(notice, *action, purpose, role).map(|(_, policy)| policy)
+            let key = (notice.clone(), *action, purpose.clone(), role.clone());
+            let indexes = self.by_key.get(&key).into_iter().flatten();
+            indexes.filter_map(|index| Some(&self.permits.get(*index)?.policy))
         });
-        let forbids = self.forbids.iter().filter(|forbid| self.can_apply(forbid, key));
-        let forbids = forbids.map(|forbid| &forbid.policy);
+        let governing = self.order.iter().position(|version| *version == key.notice);
+        let applies = |forbid: &&FiledForbid| {
+            (forbid.notice.is_none() || forbid.notice >= governing)
+                && (forbid.actions.is_empty() || forbid.actions.contains(&key.action))
+                && (forbid.purposes.is_empty() || forbid.purposes.contains(&key.purpose))
+        };
+        let forbids = self.forbids.iter().filter(applies).map(|forbid| &forbid.policy);
         let mut slice = PolicySet::new();
         for policy in forbids.chain(permits) {
             // Ids are unique over all policies, and one policy has one role: no policy comes
@@ -111,36 +194,19 @@ impl Slices {
         }
         slice
     }
+}
 
-    fn can_apply(&self, forbid: &Forbid, key: &Key) -> bool {
-        let place = |notice: &NoticeVersion| self.order.iter().position(|v| v == notice);
-        let of_purpose = forbid.purpose.as_ref().is_none_or(|purpose| *purpose == key.purpose);
-        let since = forbid.notice.as_ref().is_none_or(|notice| place(notice) >= place(&key.notice));
-        of_purpose && since
+impl Slices {
+    pub(super) fn new(index: Index) -> Self {
+        Self { index, made: moka::sync::Cache::new(SLICES_MAX) }
     }
 
-    fn filed(
-        &self,
-        notice: &NoticeVersion,
-        action: Action,
-        purpose: &Purpose,
-        role: &Role,
-    ) -> impl Iterator<Item = &(PermitShape, Policy)> {
-        let key = (notice.clone(), action, purpose.clone(), role.clone());
-        let indexes = self.by_key.get(&key).into_iter().flatten();
-        indexes.filter_map(|index| self.permits.get(*index))
-    }
-
-    /// All permits of a notice, for explanations.
-    pub(super) fn permits_of(
-        &self,
-        notice: &NoticeVersion,
-    ) -> impl Iterator<Item = (&PermitShape, Option<Arc<Citation>>)> {
-        let permits = self.permits.iter().filter(move |(shape, _)| shape.notice == *notice);
-        permits.map(|(shape, policy)| (shape, self.citation(policy.id())))
-    }
-
-    pub(super) fn citation(&self, id: &PolicyId) -> Option<Arc<Citation>> {
-        self.citations.get(id).cloned()
+    pub(super) fn get(&self, key: &Key) -> Arc<PolicySet> {
+        if let Some(made) = self.made.get(key) {
+            return made;
+        }
+        let slice = Arc::new(self.index.slice(key));
+        self.made.insert(key.clone(), Arc::clone(&slice));
+        slice
     }
 }

@@ -7,7 +7,9 @@ use super::PolicyDigest;
 /// Everything that `policies/` holds and that decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicySources {
-    /// `schema.cedarschema`
+    /// `vocabulary.toml`
+    pub vocabulary: String,
+    /// `schema.cedarschema`, derived; empty if it is not there.
     pub schema: String,
     /// `guardrails.cedar`
     pub guardrails: String,
@@ -21,10 +23,10 @@ pub struct NoticeSource {
     /// The folder's name.
     pub version: String,
     /// `clauses.toml`
-    pub header: String,
+    pub meaning: String,
     /// The published text, byte for byte.
     pub text: String,
-    /// `clauses.cedar`
+    /// `clauses.cedar`, derived; empty if it is not there.
     pub clauses: String,
 }
 
@@ -37,10 +39,11 @@ impl PolicySources {
             context.update(&(text.len() as u64).to_be_bytes());
             context.update(text.as_bytes());
         };
+        add(&self.vocabulary);
         add(&self.schema);
         add(&self.guardrails);
         for notice in &self.notices {
-            for text in [&notice.version, &notice.header, &notice.text, &notice.clauses] {
+            for text in [&notice.version, &notice.meaning, &notice.text, &notice.clauses] {
                 add(text);
             }
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use noticegate::standin::SampleRecording;
 
+use crate::support::policies;
 use crate::support::world::of_kind;
 use crate::support::{ACCOUNT, Answer, World, WorldSettings, recording};
 
@@ -102,11 +103,11 @@ async fn a_later_notice_shortens_the_time_of_older_recordings() {
 #[tokio::test]
 async fn a_later_notice_gives_nothing_for_older_recordings() {
     let mut world = world(|folder| {
-        let file = folder.join("notices/2025-02-01/clauses.cedar");
-        let text = std::fs::read_to_string(&file).unwrap();
-        let start = text.find("@id(\"2025-02-01/copy/privacy-officer\")").unwrap();
-        let end = start + text[start..].find("};").unwrap() + 2;
-        std::fs::write(&file, format!("{}{}", &text[..start], &text[end..])).unwrap();
+        let clause = "effect = \"permit\"\nroles = [\"privacy-officer\"]\n\
+                      purposes = [\"rights-request\"]";
+        let meaning = "notices/2025-02-01/clauses.toml";
+        policies::change(folder, meaning, clause, "effect = \"inform\"");
+        policies::derive(folder);
     })
     .await;
     let ask = |sid| world.send(world.who("pia", "privacy-officer", "rights-request", &path(sid)));

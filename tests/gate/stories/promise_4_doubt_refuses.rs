@@ -23,7 +23,7 @@ async fn unknown_consent_is_not_consent() {
     let request = world.who("tom", "trainer", "staff-training", &path(".wav"));
     let answer = world.send(request).await;
     assert_eq!(answer.status, 403);
-    assert_eq!(answer.json()["clause"], "training-agreed");
+    assert_eq!(answer.json()["clause"], "training-consent");
     assert!(world.media_requests().is_empty());
     let entries = world.entries().await;
     assert_eq!(of_kind(&entries, "refusal")[0]["facts"]["consent"], "unknown");

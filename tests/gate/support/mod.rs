@@ -4,6 +4,7 @@
 pub mod client;
 pub mod disclosed;
 pub mod frames;
+pub mod policies;
 pub mod process;
 pub mod raw_upstream;
 pub mod tokens;

@@ -1,0 +1,215 @@
+//! `noticegate explain`: who, what, why; the decision, the clause and its sentence in the notice.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::policies::PolicyFolder;
+use super::{Exit, Format, say};
+use crate::clock::Clock;
+use crate::notice::Plain;
+use crate::policy::{
+    Citation, Explained, Ground, Policies, Scenario, ScenarioRecording, ScenarioRequest,
+};
+
+/// Decide a question and say why: the clause, its sentence in the notice, and what is missing
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:\n  noticegate explain --role quality-analyst --purpose quality-monitoring --made 2026-10-01T09:00:00Z\n  \
+noticegate explain --role trainer --purpose staff-training --made 2025-06-01T00:00:00Z --consent given\n  \
+noticegate explain --role privacy-officer --action share --purpose rights-request \\\n    \
+--recipient data-subject --stated identity-check --made 2026-10-01T09:00:00Z\n\n\
+What is left out is unknown.\n\nExit status: 0 permitted, 2 refused, 3 invalid input")]
+pub(super) struct Explain {
+    #[command(flatten)]
+    folder: PolicyFolder,
+    /// A role of the caller; may be repeated
+    #[arg(long = "role", value_name = "ROLE", required = true)]
+    roles: Vec<String>,
+    /// Why
+    #[arg(long)]
+    purpose: Option<String>,
+    /// access, describe, share or delete
+    #[arg(long, default_value = "access")]
+    action: String,
+    /// When it is asked (RFC 3339); now, if it is left out
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// When the recording was made (RFC 3339); when it is asked, if it is left out
+    #[arg(long, value_name = "TIME")]
+    made: Option<Timestamp>,
+    /// Its length
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<u32>,
+    /// inbound, outbound or internal
+    #[arg(long)]
+    direction: Option<String>,
+    /// The telephone line
+    #[arg(long)]
+    line: Option<String>,
+    /// The department
+    #[arg(long)]
+    department: Option<String>,
+    /// The type of the call
+    #[arg(long)]
+    call_type: Option<String>,
+    /// A label of the call; may be repeated
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+    /// The call is known to have no label
+    #[arg(long, conflicts_with = "labels")]
+    no_labels: bool,
+    /// given, refused, withdrawn, expired or unknown
+    #[arg(long)]
+    consent: Option<String>,
+    /// stayed-on, pressed-key, spoke, wrote or contract
+    #[arg(long)]
+    consent_form: Option<String>,
+    /// audio, video, message-media, transcript, summary, analysis or voiceprint
+    #[arg(long)]
+    artefact: Option<String>,
+    /// What is known of the recording, such as `announcement` or `hold`; may be repeated
+    #[arg(long = "known", value_name = "CIRCUMSTANCE")]
+    known: Vec<String>,
+    /// A purpose that somebody on the call objected to; may be repeated
+    #[arg(long = "objection", value_name = "PURPOSE")]
+    objections: Vec<String>,
+    /// What the request states, such as `reference` or `reason`; may be repeated
+    #[arg(long = "stated", value_name = "CIRCUMSTANCE")]
+    stated: Vec<String>,
+    /// To whom it is shared
+    #[arg(long)]
+    recipient: Option<String>,
+    /// In which country they are, such as GB
+    #[arg(long)]
+    country: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Explain {
+    pub(super) fn run(&self) -> Exit {
+        match self.explain() {
+            Ok(exit) | Err(exit) => exit,
+        }
+    }
+
+    fn explain(&self) -> Result<Exit, Exit> {
+        let policies = self.folder.load()?;
+        let scenario = self.scenario();
+        let question = scenario.question(policies.vocabulary(), Clock::system().now());
+        let question = question.map_err(|error| {
+            say(format_args!("noticegate: {error}"));
+            Exit::Invalid
+        })?;
+        let explained = policies.explain(question);
+        match self.format {
+            Format::Human => human(&policies, &explained),
+            Format::Json => say(as_json(&policies, &explained)),
+        }
+        Ok(if explained.permitted { Exit::Done } else { Exit::Refused })
+    }
+
+    fn scenario(&self) -> Scenario {
+        let labels = match (self.no_labels, self.labels.is_empty()) {
+            (true, _) => Some(Vec::new()),
+            (false, true) => None,
+            (false, false) => Some(self.labels.clone()),
+        };
+        Scenario {
+            roles: self.roles.clone(),
+            action: Some(self.action.clone()),
+            purpose: self.purpose.clone(),
+            at: self.at,
+            recording: ScenarioRecording {
+                made: self.made,
+                seconds: self.seconds,
+                direction: self.direction.clone(),
+                line: self.line.clone(),
+                department: self.department.clone(),
+                call_type: self.call_type.clone(),
+                labels,
+                consent: self.consent.clone(),
+                consent_form: self.consent_form.clone(),
+                artefact: self.artefact.clone(),
+                circumstances: self.known.clone(),
+                objections: self.objections.clone(),
+                ..ScenarioRecording::default()
+            },
+            request: ScenarioRequest {
+                circumstances: self.stated.clone(),
+                recipient: self.recipient.clone(),
+                country: self.country.clone(),
+            },
+        }
+    }
+}
+
+fn human(policies: &Policies, explained: &Explained) {
+    let word = if explained.permitted { "permitted" } else { "refused" };
+    say(format_args!("{word}: {}\n", explained.sentence));
+    match &explained.notice {
+        Some(version) => say(format_args!("  governed by notice {version}")),
+        None => say("  no notice was in force when the recording was made"),
+    }
+    for citation in &explained.citations {
+        tell(policies, "decided by", citation);
+    }
+    if let Some(near) = &explained.nearest {
+        tell(policies, "nearest is", &near.0);
+        for missing in &near.1 {
+            say(format_args!("      {missing}"));
+        }
+    }
+}
+
+fn tell(policies: &Policies, what: &str, citation: &Citation) {
+    match &citation.ground {
+        Ground::Guardrail { reason } => {
+            say(format_args!("  {what} guardrail `{}`: {reason}", citation.policy));
+        }
+        Ground::Clause { clause, quote, notice } => {
+            say(format_args!("  {what} clause `{clause}` of notice {notice}"));
+            if let Some((plain, file, line)) = place(policies, citation) {
+                say(format_args!("      {plain}\n      \"{quote}\"\n      {file}:{line}"));
+            }
+        }
+    }
+}
+
+/// A clause in plain words, and where its quote stands.
+fn place(policies: &Policies, citation: &Citation) -> Option<(String, String, usize)> {
+    let Ground::Clause { clause, quote, notice } = &citation.ground else { return None };
+    let notice = policies.notices().version(notice)?;
+    let clause = notice.clauses.iter().find(|known| known.id == *clause)?;
+    let line = notice.text.line(notice.text.find(quote).ok()?.start);
+    let file = format!("notices/{}/{}", notice.version, notice.header.text);
+    Some((Plain(policies.vocabulary()).clause(clause), file, line))
+}
+
+fn as_json(policies: &Policies, explained: &Explained) -> serde_json::Value {
+    let cite = |citation: &Citation| match &citation.ground {
+        Ground::Guardrail { reason } => json!({ "guardrail": citation.policy, "reason": reason }),
+        Ground::Clause { clause, quote, notice } => {
+            let place = place(policies, citation);
+            json!({
+                "clause": clause,
+                "notice": notice.as_str(),
+                "quote": quote,
+                "means": place.as_ref().map(|(plain, ..)| plain),
+                "file": place.as_ref().map(|(_, file, _)| file),
+                "line": place.as_ref().map(|(.., line)| line),
+            })
+        }
+    };
+    json!({
+        "permitted": explained.permitted,
+        "sentence": explained.sentence,
+        "reason": explained.reason,
+        "notice": explained.notice.as_ref().map(|version| version.as_str()),
+        "decided_by": explained.citations.iter().map(|c| cite(c)).collect::<Vec<_>>(),
+        "nearest": explained.nearest.as_ref().map(|(citation, missing)| {
+            json!({ "clause": cite(citation), "missing": missing })
+        }),
+    })
+}
