@@ -1,9 +1,12 @@
 //! One file a promise.
 
+mod check;
 mod decisions;
 mod hostile_upstream;
 mod key_sets;
+mod kinds;
 mod nothing_leaks;
+mod notice_changes;
 mod promise_1_no_promise_no_permit;
 mod promise_2_the_notice_at_the_time;
 mod promise_3_no_byte_without_a_record;

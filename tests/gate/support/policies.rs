@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use noticegate::folder;
-use noticegate::policy::{DerivedFile, Draft};
+use noticegate::notice::Problem;
+use noticegate::policy::{
+    DerivedFile, Draft, Explained, Ground, NoticeSource, Policies, PolicySources, Scenario,
+};
 
 /// Replaces one passage of one file.
 pub fn change(folder: &Path, file: &str, from: &str, to: &str) {
@@ -26,4 +29,70 @@ pub fn derive(folder: &Path) {
     for DerivedFile { path, text } in Draft::read(&sources).derive().unwrap() {
         std::fs::write(folder.join(path), text).unwrap();
     }
+}
+
+/// A policy folder that exists in memory alone.
+#[derive(Clone)]
+pub struct Folder(pub PolicySources);
+
+impl Folder {
+    /// A folder with a vocabulary, the sample's guardrails and no notice.
+    pub fn new(vocabulary: &str) -> Self {
+        Self(PolicySources {
+            vocabulary: vocabulary.to_owned(),
+            guardrails: include_str!("../../../policies/guardrails.cedar").to_owned(),
+            ..PolicySources::default()
+        })
+    }
+
+    /// Adds a notice in plain text; `header` is `effective = "…"` and what else there is to say.
+    pub fn notice(mut self, version: &str, header: &str, text: &str, clauses: &str) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let meaning = format!(
+            "title = \"A notice\"\npublished = \"https://notice.example/\"\ntext = \"notice.txt\"\n\
+             sha256 = \"{digest}\"\n{header}\n{clauses}"
+        );
+        self.0.notices.push(NoticeSource {
+            version: version.to_owned(),
+            meaning,
+            text: text.to_owned(),
+            clauses: String::new(),
+        });
+        self
+    }
+
+    /// Derives and loads it.
+    pub fn load(mut self) -> Result<Policies, Vec<Problem>> {
+        for DerivedFile { path, text } in Draft::read(&self.0).derive()? {
+            match path.split('/').nth(1) {
+                None => self.0.schema = text,
+                Some(version) => {
+                    let mut notices = self.0.notices.iter_mut();
+                    notices.find(|notice| notice.version == version).unwrap().clauses = text;
+                }
+            }
+        }
+        Policies::load(&self.0).map_err(|error| error.problems)
+    }
+}
+
+/// Decides a question that is written as a policy test writes it.
+pub fn ask(policies: &Policies, scenario: &str) -> Explained {
+    let scenario: Scenario = toml::from_str(scenario).unwrap();
+    let at = scenario.at.expect("a scenario says when");
+    policies.explain(scenario.question(policies.vocabulary(), at).unwrap())
+}
+
+/// The ids of the clauses and guardrails that decided.
+pub fn deciders(explained: &Explained) -> Vec<&str> {
+    let mut found = Vec::new();
+    for citation in &explained.citations {
+        found.push(match &citation.ground {
+            Ground::Clause { clause, .. } => clause.as_str(),
+            Ground::Guardrail { .. } => citation.policy.as_str(),
+        });
+    }
+    found.dedup();
+    found
 }

@@ -1,0 +1,1 @@
+//! Notices that change, and shapes of notices that break naive readers.
