@@ -120,8 +120,11 @@ pub struct Operations {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policies {
-    /// The folder that holds `schema.cedarschema`, `guardrails.cedar` and `notices/`.
+    /// The folder that holds `vocabulary.toml`, `guardrails.cedar` and `notices/`.
     pub directory: PathBuf,
+    /// How often the folder is looked at for a change; 0 only on SIGHUP.
+    #[serde(default = "seconds::<_, _, 2>")]
+    pub watch_seconds: Seconds<0, 3600>,
 }
 
 /// The ledger (`[ledger]`).

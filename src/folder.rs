@@ -77,6 +77,48 @@ pub fn read(directory: &Path) -> Result<PolicySources, FolderError> {
     })
 }
 
+/// What tells a folder from what it was before: each file's path, length, time and inode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature(Vec<(PathBuf, u64, i64, i64, u64)>);
+
+/// Looks at the files that decide, without reading them.
+///
+/// # Errors
+/// [`FolderError`] names the file or folder that cannot be looked at.
+pub fn signature(directory: &Path) -> Result<Signature, FolderError> {
+    use std::os::unix::fs::MetadataExt;
+    let mut open = vec![directory.join("notices")];
+    let files = ["vocabulary.toml", "guardrails.cedar", "schema.cedarschema"];
+    let mut paths: Vec<PathBuf> = files.iter().map(|name| directory.join(name)).collect();
+    while let Some(folder) = open.pop() {
+        let unreadable = |source| FolderError::Read { path: folder.clone(), source };
+        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            match entry.file_type().map_err(unreadable)?.is_dir() {
+                true => open.push(entry.path()),
+                false => paths.push(entry.path()),
+            }
+        }
+        if paths.len() > 10 * NOTICES_MAX {
+            return Err(FolderError::TooMany { path: folder });
+        }
+    }
+    paths.sort();
+    let mut seen = Vec::new();
+    for path in paths {
+        match std::fs::metadata(&path) {
+            Ok(found) => {
+                let time = (found.mtime(), found.mtime_nsec());
+                seen.push((path, found.len(), time.0, time.1, found.ino()));
+            }
+            // A file that is not there is told by loading.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(FolderError::Read { path, source }),
+        }
+    }
+    Ok(Signature(seen))
+}
+
 /// Reads the policy tests of a folder: the name of each file, relative to the folder, and its
 /// text. No `tests` folder is no tests.
 ///

@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::facts::{FactStore, Facts, FactsError};
 use crate::identity::{Caller, Identity, Stranger};
 use crate::ledger::{AppendError, Ask, Ledger, Refused};
-use crate::policy::{Action, Permit, Policies, Question, Reason, Refusal, Stated, Verdict};
+use crate::policy::{Action, Permit, Question, Reason, Refusal, Stated, Verdict};
+use crate::reload::InForce;
 use crate::respond::{self, CallerForm, Problem};
 use crate::stream::ReplyBody;
 use crate::upstream::{Accounts, Outline, Upstream};
@@ -33,7 +34,7 @@ pub struct Gate {
     /// What is known of recordings.
     pub facts: FactStore,
     /// What is permitted.
-    pub policies: Policies,
+    pub policies: InForce,
     /// What was disclosed.
     pub ledger: Ledger,
     /// Whose recordings are served.
@@ -124,7 +125,7 @@ impl Worker {
         let action = Action::on(&media);
         let stated = Stated { circumstances: asked.circumstances(), ..Stated::default() };
         let question = Question { caller, action, media, purpose, stated, facts, now };
-        match self.gate.policies.decide(question) {
+        match self.gate.policies.now().decide(question) {
             Verdict::Permit(permit) => Ok(permit),
             Verdict::Refuse(refusal) => {
                 Err(No::Refused(Box::new(refusal), Box::new(asked.clone())))
@@ -179,7 +180,7 @@ impl Worker {
             }
             No::Facts(error, caller, asked) => {
                 let mut refused = bare(&asked, Some(caller), "undecidable");
-                refused.decision = Some(self.gate.policies.undecided());
+                refused.decision = Some(self.gate.policies.now().undecided());
                 refused.detail = Some(error.to_string());
                 (Problem::facts(&error), Some((refused, asked)))
             }

@@ -30,7 +30,8 @@
 //! | [`respond`], [`stream`] | answers in the gate's own words; bytes, counted |
 //!
 //! Around them: [`config`], [`folder`] (policies on disk), [`serve`] (from a configuration to a
-//! running gate), [`clock`], [`secret`], [`telemetry`], [`cli`]; and for desks and tests [`certs`]
+//! running gate), [`reload`] (the policies in force), [`clock`], [`secret`],
+//! [`telemetry`], [`metrics`], [`cli`]; and for desks and tests [`certs`]
 //! and [`standin`], which plays Twilio. Imports point one way; `tests/gate/house.rs` keeps that
 //! rule and the others of `docs/ARCHITECTURE.md`.
 
@@ -46,9 +47,11 @@ pub mod identity;
 pub mod ledger;
 pub mod listener;
 pub mod media;
+pub mod metrics;
 pub mod notice;
 pub mod policy;
 pub mod purpose;
+pub mod reload;
 pub mod respond;
 pub mod secret;
 pub mod serve;

@@ -13,12 +13,14 @@ use crate::asked::Rules;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::facts::FactStore;
-use crate::folder::{self, FolderError};
+use crate::folder::{self, FolderError, Signature};
 use crate::gate::{Gate, Worker};
 use crate::identity::{Identity, KeyError, Role};
 use crate::ledger::{Health, Ledger, OpenError};
 use crate::listener::{self, ListenError, Readiness, Server, TlsError};
+use crate::metrics::Metrics;
 use crate::policy::{LoadError, Policies};
+use crate::reload::{InForce, Keeper, Keeping};
 use crate::upstream::{Accounts, AccountsError, Documents, Upstream};
 
 /// Why a gate does not start.
@@ -66,6 +68,7 @@ pub struct Prepared {
     config: Config,
     clock: Clock,
     policies: Policies,
+    read_from: Option<Signature>,
     identity: Identity,
     accounts: Arc<Accounts>,
     documents: Documents,
@@ -78,20 +81,11 @@ impl Prepared {
     /// # Errors
     /// [`StartError`] names the file or key and what to do.
     pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let policies = Policies::load(&folder::read(&config.policies.directory)?)?;
-        for issuer in &config.issuers {
-            for role in issuer.roles.values() {
-                if !policies.roles().contains(&Role::new(role)) {
-                    let known: Vec<&str> = policies.roles().iter().map(Role::as_str).collect();
-                    return Err(StartError::UnknownRole {
-                        issuer: issuer.name.clone(),
-                        role: role.clone(),
-                        known: known.join(", "),
-                    });
-                }
-            }
-        }
+        // Looked at before it is read: a change between the two is seen as one.
+        let read_from = folder::signature(&config.policies.directory).ok();
+        let policies = load(&config)?;
         Ok(Self {
+            read_from,
             identity: Identity::new(&config.issuers, &config.limits, clock.clone())?,
             accounts: Arc::new(Accounts::new(&config.accounts)?),
             documents: Documents::new(&config.issuers, &config.upstream)?,
@@ -113,7 +107,9 @@ impl Prepared {
     /// # Errors
     /// [`StartError`] if the ledger or an address cannot be used.
     pub fn start(self) -> Result<Running, StartError> {
-        let Self { config, clock, policies, identity, accounts, documents, tls } = self;
+        let Self { config, clock, policies, read_from, identity, accounts, documents, tls } = self;
+        let metrics = Arc::new(Metrics::default());
+        metrics.policies_in_force(policies.digest().as_str(), clock.now().as_second());
         let ledger = Ledger::open(&config.ledger, clock.clone(), policies.digest())?;
         let gate = Arc::new(Gate {
             rules: Rules {
@@ -122,11 +118,22 @@ impl Prepared {
             },
             facts: FactStore::new(&config.facts, clock.clone()),
             identity,
-            clock,
-            policies,
+            clock: clock.clone(),
+            policies: InForce::new(policies),
             ledger,
             accounts,
         });
+        let looked_at = config.clone();
+        let keeper = Keeper {
+            in_force: gate.policies.clone(),
+            directory: config.policies.directory.clone(),
+            read_from,
+            every: Some(config.policies.watch_seconds.duration()).filter(|every| !every.is_zero()),
+            load: move || load(&looked_at).map_err(|error| error.to_string()),
+            ledger: gate.ledger.clone(),
+            metrics: Arc::clone(&metrics),
+            clock,
+        };
         let keys = KeyKeeper::start(Arc::clone(&gate), documents).map_err(ListenError::Worker)?;
         let settings = listener::Settings {
             listen: config.listen,
@@ -139,7 +146,7 @@ impl Prepared {
             Health::Open => Ok(()),
             Health::Closed(reason) => Err(format!("the ledger is closed: {reason}")),
         });
-        let server = Server::start(&settings, readiness, || Worker {
+        let server = Server::start(&settings, readiness, metrics, || Worker {
             gate: Arc::clone(&gate),
             upstream: Upstream::new(
                 Arc::clone(&gate.accounts),
@@ -147,7 +154,8 @@ impl Prepared {
                 &config.limits,
             ),
         })?;
-        Ok(Running { server, gate, keys })
+        let policies = keeper.start().map_err(ListenError::Worker)?;
+        Ok(Running { server, gate, keys, policies })
     }
 }
 
@@ -157,9 +165,33 @@ pub struct Running {
     server: Server,
     gate: Arc<Gate>,
     keys: KeyKeeper,
+    policies: Keeping,
+}
+
+/// Loads the policies that a configuration names, and checks what else names their words.
+fn load(config: &Config) -> Result<Policies, StartError> {
+    let policies = Policies::load(&folder::read(&config.policies.directory)?)?;
+    for issuer in &config.issuers {
+        for role in issuer.roles.values() {
+            if !policies.roles().contains(&Role::new(role)) {
+                let known: Vec<&str> = policies.roles().iter().map(Role::as_str).collect();
+                return Err(StartError::UnknownRole {
+                    issuer: issuer.name.clone(),
+                    role: role.clone(),
+                    known: known.join(", "),
+                });
+            }
+        }
+    }
+    Ok(policies)
 }
 
 impl Running {
+    /// Loads the policy folder now. What comes of it is in the log, the metrics and the ledger.
+    pub fn reload(&self) {
+        self.policies.reload();
+    }
+
     /// The sockets.
     #[must_use]
     pub fn server(&self) -> &Server {
@@ -176,6 +208,7 @@ impl Running {
     pub fn stop(self) {
         self.server.stop();
         self.keys.stop();
+        self.policies.stop();
         self.gate.ledger.close();
     }
 }

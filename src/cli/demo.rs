@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey};
 
-use super::serve::Signals;
+use super::serve::{Order, Signals};
 use super::token::{Claims, Signer};
 use super::{Exit, complain, say};
 use crate::certs::Authority;
@@ -105,7 +105,7 @@ impl Demo {
         drop(free.map_err(|error| {
             format!("cannot use port {}: {error}; choose another with `--port`", self.port)
         })?);
-        let signals = Signals::catch()?;
+        let mut signals = Signals::catch()?;
         let clock = Clock::system();
         let secret = uuid::Uuid::new_v4().simple().to_string();
         write_certificates(&self.directory)?;
@@ -123,7 +123,9 @@ impl Demo {
         telemetry::start(&config.log);
         let running = Prepared::new(config, clock)?.start()?;
         self.tour(&running, &standin);
-        signals.wait();
+        while signals.next() == Order::Reload {
+            running.reload();
+        }
         say("\nStopping.");
         running.stop();
         runtime.block_on(standin.stop());

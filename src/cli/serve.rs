@@ -12,7 +12,8 @@ use crate::telemetry;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:\n  noticegate serve --config /etc/noticegate/noticegate.toml\n\n\
-SIGTERM or SIGINT stops it: running streams may end until listen.drain_seconds, then they are cut.")]
+SIGTERM or SIGINT stops it: running streams may end until listen.drain_seconds, then they are cut.\n\
+SIGHUP loads the policy folder anew; it is looked at every policies.watch_seconds, too.")]
 pub(super) struct Serve {
     #[command(flatten)]
     path: ConfigPath,
@@ -52,18 +53,29 @@ impl Serve {
         let server = running.server();
         let operations = server.operations().map(|address| address.to_string());
         tracing::info!(address = %server.address(), operations, "serving");
-        signals.wait();
+        let mut signals = signals;
+        while signals.next() == Order::Reload {
+            running.reload();
+        }
         tracing::info!("stopping");
         running.stop();
         Exit::Done
     }
 }
 
-/// SIGINT and SIGTERM, caught from here on.
+/// SIGINT, SIGTERM and SIGHUP, caught from here on.
 pub(super) struct Signals {
     runtime: tokio::runtime::Runtime,
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Reload,
+    Stop,
 }
 
 impl Signals {
@@ -73,17 +85,19 @@ impl Signals {
         let _inside = runtime.enter();
         let interrupt = signal(SignalKind::interrupt())?;
         let terminate = signal(SignalKind::terminate())?;
+        let hang_up = signal(SignalKind::hangup())?;
         drop(_inside);
-        Ok(Self { runtime, interrupt, terminate })
+        Ok(Self { runtime, interrupt, terminate, hang_up })
     }
 
-    /// Waits for one of them.
-    pub(super) fn wait(mut self) {
+    /// Waits for the next one.
+    pub(super) fn next(&mut self) -> Order {
         self.runtime.block_on(async {
             tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => Order::Stop,
+                _ = self.terminate.recv() => Order::Stop,
+                _ = self.hang_up.recv() => Order::Reload,
             }
-        });
+        })
     }
 }

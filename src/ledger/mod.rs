@@ -52,6 +52,9 @@ pub enum AppendError {
     TooLong,
 }
 
+/// LIMIT: bytes of a detail that an entry keeps; the log has all of it.
+const DETAIL_BYTES_MAX: usize = 2_000;
+
 /// The ledger as the gate uses it. Clones share one writer.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -145,6 +148,54 @@ impl Ledger {
             self.strangers.unrecorded.fetch_add(1, Ordering::Relaxed);
         }
         within.is_ok()
+    }
+
+    /// Records that other policies are in force from now on; returns when it is durable. For a
+    /// thread that may wait.
+    ///
+    /// # Errors
+    /// [`AppendError`], after which they must not be put in force.
+    pub fn policies_in_force(
+        &self,
+        digest: &PolicyDigest,
+        before: &PolicyDigest,
+    ) -> Result<EntryId, AppendError> {
+        self.event("policies", digest, &format!("before: {before}"))
+    }
+
+    /// Records that the policy folder cannot be used and these policies stay in force; returns
+    /// when it is durable. For a thread that may wait.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub fn policies_refused(
+        &self,
+        in_force: &PolicyDigest,
+        why: &str,
+    ) -> Result<EntryId, AppendError> {
+        let mut end = why.len().min(DETAIL_BYTES_MAX);
+        while !why.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.event("policies-refused", in_force, why.get(..end).unwrap_or_default())
+    }
+
+    fn event(
+        &self,
+        t: &str,
+        policies: &PolicyDigest,
+        detail: &str,
+    ) -> Result<EntryId, AppendError> {
+        let now = self.clock.now();
+        let id = EntryId::new(now);
+        let text = entry::event(id, now, t, Some(policies.as_str()), Some(detail));
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.writer.push(Item::noted(id, text, answer))?;
+        match answered.blocking_recv() {
+            Ok(Answer::Durable) => Ok(id),
+            Ok(Answer::Failed(error)) => Err(error),
+            Err(_) => Err(AppendError::Closed("the writer has stopped".to_owned())),
+        }
     }
 
     /// Whether a disclosure could be recorded now.

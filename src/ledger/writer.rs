@@ -81,6 +81,11 @@ impl Item {
         Self { id, text, clear: Some(clear), answer: Some(answer), of: None }
     }
 
+    /// An entry without clear text, whose durability is waited for.
+    pub(super) fn noted(id: EntryId, text: entry::Open, answer: oneshot::Sender<Answer>) -> Self {
+        Self { id, text, clear: None, answer: Some(answer), of: None }
+    }
+
     pub(super) fn outcome(id: EntryId, of: EntryId, text: entry::Open) -> Self {
         Self { id, text, clear: None, answer: None, of: Some(of) }
     }

@@ -32,6 +32,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config;
 use crate::gate::Worker;
+use crate::metrics::Metrics;
 use io::WriteTimeout;
 
 /// LIMIT: what hyper and rustls buffer for one connection. Bulk runs no slower for it, and slow
@@ -90,6 +91,7 @@ impl Server {
     pub fn start(
         settings: &Settings,
         readiness: Readiness,
+        metrics: Arc<Metrics>,
         make: impl Fn() -> Worker,
     ) -> Result<Self, ListenError> {
         let count = match settings.listen.workers.as_usize() {
@@ -101,7 +103,8 @@ impl Server {
         let mut server =
             Self { address: settings.listen.address, operations: None, drain, threads: Vec::new() };
         if let Some(address) = settings.operations.address {
-            let (address, thread) = operations::start(address, readiness, draining.clone())?;
+            let (address, thread) =
+                operations::start(address, readiness, metrics, draining.clone())?;
             server.operations = Some(address);
             server.threads.push(thread);
         }

@@ -1,7 +1,7 @@
 //! The operator's listener: whether the process lives and whether it may take traffic.
 //!
 //! Plain HTTP on a local address. `/healthz` says that the process answers; `/readyz` says whether
-//! a disclosure could be made now, and if not, why not.
+//! a disclosure could be made now, and if not, why not; `/metrics` counts.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::ListenError;
+use crate::metrics::{METRICS_TYPE, Metrics};
 
 /// Says whether the gate may take traffic: `Ok`, or the reasons why not.
 #[derive(Clone)]
@@ -43,6 +44,7 @@ impl std::fmt::Debug for Readiness {
 pub(super) fn start(
     address: SocketAddr,
     readiness: Readiness,
+    metrics: Arc<Metrics>,
     draining: watch::Receiver<bool>,
 ) -> Result<(SocketAddr, JoinHandle<()>), ListenError> {
     let failed = |source| ListenError::Bind { address, source };
@@ -53,7 +55,7 @@ pub(super) fn start(
     let runtime = runtime.map_err(ListenError::Worker)?;
     let thread = std::thread::Builder::new().name("operations".to_owned());
     let run = move || {
-        if let Err(error) = runtime.block_on(serve(socket, readiness, draining)) {
+        if let Err(error) = runtime.block_on(serve(socket, readiness, metrics, draining)) {
             tracing::error!(%error, "the operations listener has stopped");
         }
     };
@@ -63,6 +65,7 @@ pub(super) fn start(
 async fn serve(
     socket: std::net::TcpListener,
     readiness: Readiness,
+    metrics: Arc<Metrics>,
     mut draining: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let listener = TcpListener::from_std(socket)?;
@@ -75,10 +78,10 @@ async fn serve(
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let readiness = readiness.clone();
+        let (readiness, metrics) = (readiness.clone(), Arc::clone(&metrics));
         tokio::spawn(async move {
             let answer = service_fn(move |request: Request<Incoming>| {
-                let response = answer(&request, &readiness);
+                let response = answer(&request, &readiness, &metrics);
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
@@ -92,18 +95,26 @@ async fn serve(
     }
 }
 
-fn answer(request: &Request<Incoming>, readiness: &Readiness) -> Response<Full<Bytes>> {
+fn answer(
+    request: &Request<Incoming>,
+    readiness: &Readiness,
+    metrics: &Metrics,
+) -> Response<Full<Bytes>> {
+    let mut of_type = "text/plain; charset=utf-8";
     let (status, text) = match request.uri().path() {
         "/healthz" => (StatusCode::OK, "alive\n".to_owned()),
         "/readyz" => match (readiness.0)() {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
             Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
         },
-        _ => (StatusCode::NOT_FOUND, "served here: /healthz and /readyz\n".to_owned()),
+        "/metrics" => {
+            of_type = METRICS_TYPE;
+            (StatusCode::OK, metrics.text())
+        }
+        _ => (StatusCode::NOT_FOUND, "served here: /healthz, /readyz and /metrics\n".to_owned()),
     };
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(of_type));
     response
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up. A room may use those before it, never those after it.
-const ROOMS: [&str; 24] = [
+const ROOMS: [&str; 26] = [
     "words",
     "clock",
     "secret",
@@ -16,11 +16,13 @@ const ROOMS: [&str; 24] = [
     "notice",
     "config",
     "telemetry",
+    "metrics",
     "identity",
     "facts",
     "policy",
     "folder",
     "ledger",
+    "reload",
     "upstream",
     "asked",
     "stream",

@@ -13,5 +13,6 @@ mod promise_3_no_byte_without_a_record;
 mod promise_4_doubt_refuses;
 mod promise_5_parse_never_forward;
 mod ranges;
+mod reload;
 mod strangers;
 mod tokens;

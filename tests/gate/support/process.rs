@@ -63,13 +63,24 @@ impl Process {
         self.child.wait().unwrap().success()
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    }
+
     /// What `/readyz` says.
     pub async fn ready(&self) -> (u16, String) {
+        self.get("/readyz").await
+    }
+
+    /// What the operations listener says.
+    pub async fn get(&self, path: &str) -> (u16, String) {
         let tcp = tokio::net::TcpStream::connect(self.operations).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await.unwrap();
         tokio::spawn(connection);
-        let request = Client::get("/readyz").body(Empty::<Bytes>::new()).unwrap();
+        let request = Client::get(path).body(Empty::<Bytes>::new()).unwrap();
         let response = sender.send_request(request).await.unwrap();
         let status = response.status().as_u16();
         let text = response.into_body().collect().await.unwrap().to_bytes();

@@ -46,6 +46,8 @@ pub struct WorldSettings {
     pub jwks_url: Option<String>,
     /// Another upstream than the stand-in, `host:port`.
     pub upstream: Option<String>,
+    /// How often the gate looks at the policy folder; 0 only when it is told to.
+    pub watch_seconds: u32,
     /// Called with the policy folder before the gate starts.
     pub policies: fn(&Path),
     /// The folder to use; `None` makes a temporary one.
@@ -63,6 +65,7 @@ impl Default for WorldSettings {
             recordings: vec![recording(RECORDING, "2026-11-03T09:15:02Z")],
             jwks_url: None,
             upstream: None,
+            watch_seconds: 0,
             policies: |_| {},
             folder: None,
             ledger: None,
@@ -263,7 +266,7 @@ fn configuration(settings: &WorldSettings, standin: &StandIn, ledger: &Path) -> 
         Some(url) => format!("jwks_url = \"{url}\"\nca_file = \"ca.pem\""),
         None => "jwks_file = \"jwks.json\"".to_owned(),
     };
-    let WorldSettings { config, issuer, account, .. } = settings;
+    let WorldSettings { config, issuer, account, watch_seconds, .. } = settings;
     format!(
         r#"
 [listen]
@@ -279,6 +282,7 @@ address = "127.0.0.1:0"
 
 [policies]
 directory = "policies"
+watch_seconds = {watch_seconds}
 
 [ledger]
 path = "{}"
@@ -297,7 +301,7 @@ issuer = "{}"
 audiences = ["{}"]
 {keys}
 algorithms = ["ES256"]
-roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", privacy-officer = "privacy-officer" }}
+roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", privacy-officer = "privacy-officer", complaints-handler = "complaints-handler" }}
 {issuer}
 
 {config}

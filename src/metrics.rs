@@ -1,0 +1,99 @@
+//! Numbers for a monitoring system, in the OpenMetrics text form that Prometheus reads.
+//!
+//! They count; they name no caller, recording or number. The operations listener serves them at
+//! `/metrics`.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::words::words;
+
+/// The gate's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reloads: Family<Vec<(&'static str, &'static str)>, Counter>,
+    in_force: Family<InForce, Gauge>,
+    refused: Gauge,
+    loaded_at: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InForce {
+    digest: String,
+}
+
+words! {
+    /// How a reload of the policies ended.
+    Reload {
+        /// The folder's policies are in force.
+        Loaded = "loaded",
+        /// The folder holds what is in force already.
+        Unchanged = "unchanged",
+        /// The folder's policies cannot be used; the last good ones stay in force.
+        Refused = "refused",
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("noticegate");
+        let reloads = Family::default();
+        let (in_force, refused, loaded_at) =
+            (Family::default(), Gauge::default(), Gauge::default());
+        registry.register(
+            "policy_reloads",
+            "Reloads of the policy folder, by how they ended",
+            reloads.clone(),
+        );
+        registry.register(
+            "policies_in_force",
+            "1 for the digest of the policies in force",
+            in_force.clone(),
+        );
+        registry.register(
+            "policies_refused",
+            "1 while the policy folder holds policies that cannot be used: look at the log",
+            refused.clone(),
+        );
+        registry.register(
+            "policies_loaded_timestamp_seconds",
+            "When the policies in force were loaded",
+            loaded_at.clone(),
+        );
+        Self { registry, reloads, in_force, refused, loaded_at }
+    }
+}
+
+impl Metrics {
+    /// These policies are in force since this second.
+    pub fn policies_in_force(&self, digest: &str, since: i64) {
+        self.in_force.clear();
+        self.in_force.get_or_create(&InForce { digest: digest.to_owned() }).set(1);
+        self.loaded_at.set(since);
+    }
+
+    /// A reload has ended.
+    pub fn reloaded(&self, how: Reload) {
+        self.reloads.get_or_create(&vec![("result", how.as_str())]).inc();
+        self.refused.set(i64::from(how == Reload::Refused));
+    }
+
+    /// All of them, as a monitoring system reads them.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail; should encoding do, an empty text is no metrics.
+        if encode(&mut text, &self.registry).is_err() {
+            text.clear();
+        }
+        text
+    }
+}
+
+/// The media type of [`Metrics::text`].
+pub const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
