@@ -114,7 +114,7 @@ impl Demo {
             &self.directory.join("certs/standin.key"),
         )?;
         let standin = runtime.block_on(StandIn::start(standin(tls, &secret, clock.now())))?;
-        write_policies(&self.directory)?;
+        write_policies(&self.directory.join("policies"))?;
         write_tokens(&self.directory, &clock)?;
         write_private(&self.directory.join("secrets/twilio-auth-token"), &secret)?;
         let path = self.directory.join("noticegate.toml");
@@ -197,9 +197,10 @@ fn write_certificates(directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_policies(directory: &Path) -> Result<(), Failure> {
+/// Writes the policy folder of the sample.
+pub(super) fn write_policies(folder: &Path) -> Result<(), Failure> {
     for (name, text) in POLICIES {
-        write(&directory.join("policies").join(name), text)?;
+        write(&folder.join(name), text)?;
     }
     Ok(())
 }
@@ -298,7 +299,8 @@ fn standin(tls: rustls::ServerConfig, secret: &str, now: Timestamp) -> StandInSe
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+/// Writes a file, and the folders above it.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     write_with_mode(path, text, 0o644)
 }
 

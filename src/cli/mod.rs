@@ -7,7 +7,9 @@ mod check;
 mod config;
 mod demo;
 mod derive;
+mod diff;
 mod explain;
+mod init;
 mod ledger;
 mod policies;
 mod serve;
@@ -42,6 +44,8 @@ enum Command {
     Derive(derive::Derive),
     Test(test::Test),
     Explain(Box<explain::Explain>),
+    Diff(diff::Diff),
+    Init(init::Init),
     Config(config::Config),
     Ledger(ledger::Ledger),
     Token(token::Token),
@@ -95,6 +99,8 @@ pub fn run() -> ExitCode {
         Command::Derive(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Diff(command) => command.run(),
+        Command::Init(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Token(command) => command.run(),

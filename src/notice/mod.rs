@@ -51,6 +51,12 @@ pub struct NoticeVersion(Arc<str>);
 pub struct NotAVersion;
 
 impl NoticeVersion {
+    /// The name of a version that takes effect on a day.
+    #[must_use]
+    pub fn of_day(day: jiff::civil::Date) -> Self {
+        Self(day.to_string().into())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

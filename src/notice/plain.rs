@@ -165,6 +165,13 @@ impl Plain<'_> {
         self.0.roles.get(role).map_or_else(|| role.to_owned(), |word| word.name.clone())
     }
 
+    /// The name of a recipient.
+    #[must_use]
+    pub fn recipient(self, recipient: &str) -> String {
+        let word = self.0.recipients.get(recipient);
+        word.map_or_else(|| recipient.to_owned(), |word| word.name.clone())
+    }
+
     fn only(self, only: &Selectors) -> String {
         let mut parts = Vec::new();
         if !only.actions.is_empty() || !only.artefacts.is_empty() {

@@ -86,8 +86,23 @@ pub struct Line {
 }
 
 /// What a file that names no words of its own looks for.
-const ENGLISH: [&str; 9] =
-    ["record", "call", "conversation", "transcri", "voice", "audio", "listen", "shar", "disclos"];
+const ENGLISH: [&str; 14] = [
+    "record",
+    "call",
+    "conversation",
+    "transcri",
+    "voice",
+    "audio",
+    "listen",
+    "shar",
+    "disclos",
+    // What is kept or deleted is often only "them".
+    "keep",
+    "kept",
+    "retain",
+    "delet",
+    "eras",
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

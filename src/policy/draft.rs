@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::derive::{self, Derived};
-use super::source::hex;
-use super::{NoticeSource, PolicySources};
+use super::{NoticeSource, PolicySources, text_digest};
 use crate::notice::{
     ClauseFile, Effect, Markup, Notice, NoticeText, NoticeVersion, Notices, Problem, QuoteError,
     Vocabulary, nearest, word_diff,
@@ -130,8 +129,7 @@ fn read_notice(
     let ClauseFile { header, clauses, asides } =
         ClauseFile::read(&path, &source.meaning, vocabulary, problems);
     let header = header?;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, source.text.as_bytes());
-    let digest = hex(digest.as_ref());
+    let digest = text_digest(&source.text);
     if digest != header.sha256 {
         let message = format!("the text in `{}` is not the one that was published", header.text);
         problems.push(Problem::new(&path, None, message).help(format!(

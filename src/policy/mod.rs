@@ -13,6 +13,7 @@
 
 mod decide;
 mod derive;
+mod diff;
 mod draft;
 mod expect;
 mod explain;
@@ -28,12 +29,13 @@ mod terms;
 mod trial;
 
 pub use decide::{Decision, Permit, Question, Reason, Refusal, Stated, Undecidable, Verdict};
+pub use diff::{Change, Side, compare};
 pub use draft::{DerivedFile, Draft};
 pub use expect::PolicyTest;
 pub use explain::Explained;
 pub use load::{LoadError, Policies};
 pub use scenario::{Scenario, ScenarioRecording, ScenarioRequest};
-pub use source::{NoticeSource, PolicySources};
+pub use source::{NoticeSource, PolicySources, text_digest};
 
 use std::fmt;
 use std::sync::Arc;

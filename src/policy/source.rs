@@ -51,7 +51,14 @@ impl PolicySources {
     }
 }
 
+/// SHA-256 of a text in lower-case hex, as a notice's header names it.
+#[must_use]
+pub fn text_digest(text: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&SHA256, text.as_bytes());
+    hex(digest.as_ref())
+}
+
 /// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

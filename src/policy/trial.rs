@@ -147,7 +147,7 @@ impl Policies {
     }
 
     /// The calls that a permit is about, as far as they differ in what can be selected.
-    fn calls(
+    pub(super) fn calls(
         &self,
         about: &Selectors,
     ) -> impl Iterator<Item = (Option<Direction>, Labels)> + use<> {
@@ -205,18 +205,28 @@ impl Policies {
         if let Some(first) = about.countries.first() {
             return vec![Some(first.clone())];
         }
-        let named = notice.clauses.iter().flat_map(|clause| match &clause.effect {
-            Effect::Rule(rule) => {
-                rule.about.countries.iter().chain(&rule.only.countries).cloned().collect()
-            }
-            Effect::Inform { .. } | Effect::Undecided => Vec::new(),
-        });
-        let named: BTreeSet<String> = named.collect();
-        named.into_iter().map(Some).chain([None]).collect()
+        named(std::iter::once(notice))
+    }
+
+    /// The countries that any clause names, and none.
+    pub(super) fn countries_named(&self) -> Vec<Option<String>> {
+        named(self.notices.all().iter())
     }
 }
 
-fn circumstances(of_request: bool) -> Vec<Circumstance> {
+fn named<'a>(notices: impl Iterator<Item = &'a Notice>) -> Vec<Option<String>> {
+    let clauses = notices.flat_map(|notice| &notice.clauses);
+    let named = clauses.flat_map(|clause| match &clause.effect {
+        Effect::Rule(rule) => {
+            rule.about.countries.iter().chain(&rule.only.countries).cloned().collect()
+        }
+        Effect::Inform { .. } | Effect::Undecided => Vec::new(),
+    });
+    let named: BTreeSet<String> = named.collect();
+    named.into_iter().map(Some).chain([None]).collect()
+}
+
+pub(super) fn circumstances(of_request: bool) -> Vec<Circumstance> {
     let all = Circumstance::ALL.iter().copied();
     all.filter(|circumstance| circumstance.is_of_request() == of_request).collect()
 }
