@@ -179,7 +179,14 @@ Paste these into another terminal, in the folder where you started the demo.
 
     {program} ledger query --config {folder}/noticegate.toml --limit 8
 
-The notice is {folder}/policies/notices/2026-03-01/notice.md; its rules lie beside it.
+6. The notice is {folder}/policies/notices/2026-03-01/notice.md; what it means lies beside it in
+   clauses.toml. See what each sentence became, and try a question before anybody asks it:
+
+    {program} check --policies {folder}/policies --sentences
+    {program} explain --policies {folder}/policies --role team-lead --purpose safeguarding \\
+      --stated approval --stated reason
+
+   Change a clause and run `{program} derive --policies {folder}/policies`: the gate takes it up.
 ",
             standin.address().port(),
         ));

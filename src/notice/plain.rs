@@ -205,10 +205,15 @@ impl Plain<'_> {
             let name = |id: &str| self.0.roles.get(id).map(|word| word.name.as_str());
             parts.push(format!("they are {}", self.names(&except.roles, "or", name)));
         }
-        let about = self.only(&except.about);
-        if !about.is_empty() {
-            parts.push(format!("it is {about}"));
+        let about = &except.about;
+        let done = about.actions.iter().map(|action| action.as_str().to_owned());
+        let with = about.artefacts.iter().map(|artefact| thing(*artefact).to_owned());
+        let done: Vec<String> = done.chain(with).collect();
+        if !done.is_empty() {
+            parts.push(format!("it is to {}", join(done.into_iter(), "or")));
         }
+        let said = [self.purposes(&about.purposes), self.scope(about), self.to_whom(about)];
+        parts.extend(said.iter().filter(|s| !s.is_empty()).map(|said| format!("it is{said}")));
         let needs = needs(&except.needs);
         if !needs.is_empty() {
             parts.push(needs);
