@@ -5,6 +5,7 @@ mod decisions;
 mod hostile_upstream;
 mod key_sets;
 mod kinds;
+mod lines;
 mod nothing_leaks;
 mod notice_changes;
 mod promise_1_no_promise_no_permit;
