@@ -35,7 +35,12 @@ pub fn conflicts(
             }
             let lost = covers(&a.about, &b.about, vocabulary);
             let mut except = a.except.iter();
-            let excepted = except.any(|e| covers(&e.about, &b.about, vocabulary));
+            let excepted = except.any(|e| {
+                covers(&e.about, &b.about, vocabulary)
+                    && e.needs.iter().all(|need| b.needs.contains(need))
+                    && (e.roles.is_empty()
+                        || !b.roles.is_empty() && b.roles.iter().all(|r| e.roles.contains(r)))
+            });
             if lost && !excepted {
                 let problem = Problem::new(
                     file,
@@ -74,17 +79,15 @@ fn too_soon(file: &str, notice: &Notice, before: &Notice) -> Option<Problem> {
         let problem = Problem::new(file, None, message).note("the promise", &clause.quote);
         return Some(problem.help("add `announced = \"…\"`, the day they were told"));
     };
-    let midnight = announced.at(0, 0, 0, 0);
-    let told = jiff::tz::TimeZone::UTC.to_timestamp(midnight).ok()?;
-    let given = notice.header.effective.duration_since(told).as_secs();
-    (given < i64::from(period.seconds())).then(|| {
+    let effective = jiff::tz::TimeZone::UTC.to_datetime(notice.header.effective).date();
+    let earliest = period.after(announced)?;
+    (effective < earliest).then(|| {
         let message = format!(
-            "{promised}, but this one takes effect {} after it was announced",
-            super::in_words(given.max(0))
+            "{promised}, but this one was announced on {announced} and takes effect on {effective}"
         );
         Problem::new(file, None, message)
             .note("the promise", &clause.quote)
-            .help("let it take effect later")
+            .help(format!("let it take effect on {earliest} or later"))
     })
 }
 

@@ -68,17 +68,17 @@ impl Coverage {
     /// Looks at every sentence of a notice.
     #[must_use]
     pub fn of(notice: &Notice, vocabulary: &Vocabulary) -> Self {
-        let clauses = notice.clauses.iter().filter_map(|clause| {
+        let places = |quote: &str| notice.text.find_all(quote).unwrap_or_default().into_iter();
+        let clauses = notice.clauses.iter().flat_map(|clause| {
             let class = match &clause.effect {
                 Effect::Rule(_) => Class::Rule,
                 Effect::Inform { .. } => Class::Information,
                 Effect::Undecided => Class::Undecided,
             };
-            Some((notice.text.find(&clause.quote).ok()?, class, Some(clause.id.as_str())))
+            places(&clause.quote).map(move |range| (range, class, Some(clause.id.as_str())))
         });
-        let asides = notice.asides.iter();
-        let asides =
-            asides.filter_map(|a| Some((notice.text.find(&a.quote).ok()?, Class::Aside, None)));
+        let asides = notice.asides.iter().flat_map(|aside| places(&aside.quote));
+        let asides = asides.map(|range| (range, Class::Aside, None));
         let mut quotes: Vec<Quoted<'_>> = clauses.chain(asides).collect();
         quotes.sort_by_key(|(range, ..)| range.start);
         let longest = quotes.iter().map(|(range, ..)| range.len()).max().unwrap_or(0);

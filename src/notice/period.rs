@@ -53,6 +53,20 @@ impl Period {
     pub fn seconds(self) -> u32 {
         self.seconds
     }
+
+    /// The day on which it has passed since the start of another, by the calendar.
+    #[must_use]
+    pub fn after(self, day: Date) -> Option<Date> {
+        let count = i64::from(self.count);
+        let span = match self.unit {
+            Unit::Months => count.months(),
+            Unit::Years => (12 * count).months(),
+            Unit::Seconds | Unit::Minutes | Unit::Hours | Unit::Days | Unit::Weeks => {
+                i64::from(self.seconds.div_ceil(86_400)).days()
+            }
+        };
+        day.checked_add(span).ok()
+    }
 }
 
 impl FromStr for Period {
@@ -178,6 +192,18 @@ mod tests {
         for text in bad {
             assert_eq!(text.parse::<Period>(), Err(NotAPeriod), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_day_is_found_by_the_calendar() {
+        let after = |period: &str, day: &str| {
+            let period: Period = period.parse().unwrap();
+            period.after(day.parse().unwrap()).unwrap().to_string()
+        };
+        assert_eq!(after("1 month", "2026-07-01"), "2026-08-01");
+        assert_eq!(after("30 days", "2026-07-01"), "2026-07-31");
+        assert_eq!(after("12 months", "2027-03-01"), "2028-03-01");
+        assert_eq!(after("36 hours", "2026-07-01"), "2026-07-03");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -111,7 +112,7 @@ struct ClauseTable {
     _note: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct SelectorTable {
     roles: Option<Words>,
@@ -185,11 +186,18 @@ impl Reading<'_> {
             }
             Some(_) => {}
         }
+        let announced = table.announced.as_ref().and_then(|day| self.day("announced", day));
+        let from = effective.map(|moment| TimeZone::UTC.to_datetime(moment).date());
+        if let (Some(announced), Some(from), Some(text)) = (announced, from, &table.announced)
+            && announced > from
+        {
+            self.add(&text.span(), "people were told of it only after it took effect");
+        }
         Some(NoticeHeader {
             title: table.title.clone(),
             published: table.published.clone(),
             effective: effective?,
-            announced: table.announced.as_ref().and_then(|day| self.day("announced", day)),
+            announced,
             text: table.text.clone(),
             sha256: table.sha256.clone(),
         })
@@ -300,6 +308,7 @@ impl Reading<'_> {
             (permit && table.roles.is_none(), "roles"),
             (permit && table.purposes.is_none(), "purposes"),
             (keep && table.period.is_none(), "period"),
+            (permit && table.clock.is_some() && table.until.is_none(), "until"),
             (require && table.needs.is_none() && table.only.is_none(), "needs` or `only"),
         ];
         for (is_missing, key) in missing {
@@ -337,10 +346,17 @@ impl Reading<'_> {
         }
         self.no_roles_or_needs(table);
         let names_sharing = |s: &Selectors| !s.recipients.is_empty() || !s.countries.is_empty();
-        let sharing = names_sharing(&about)
-            || names_sharing(&only)
-            || except.iter().any(|except| names_sharing(&except.about));
+        let within = names_sharing(&only) || except.iter().any(|e| names_sharing(&e.about));
+        let sharing = names_sharing(&about) || within;
         if table.actions.is_none() {
+            // Narrowed in silence, the clause would say nothing about every other use.
+            if within && !names_sharing(&about) {
+                self.problem(
+                    &table.id.span(),
+                    "`recipients` and `countries` in `only` and `except` are about sharing alone",
+                    "write `actions = [\"share\"]`, and a clause of its own for the other uses",
+                );
+            }
             about.actions = match (kind, sharing) {
                 (_, true) => vec![Action::Share],
                 (Kind::Permit, false) => vec![Action::Access, Action::Describe],
@@ -384,9 +400,12 @@ impl Reading<'_> {
         }
     }
 
-    /// A closed list of roles or needs would be another way to say `except` and `needs`.
+    /// A closed list of nothing would forbid everything; one of roles or needs would be another way to say `except` and `needs`.
     fn no_roles_or_needs(&mut self, table: &ClauseTable) {
         let Some(only) = &table.only else { return };
+        if *only == SelectorTable::default() {
+            self.add(&table.id.span(), "`only` names nothing");
+        }
         for (key, words) in [("roles", &only.roles), ("needs", &only.needs)] {
             if words.is_some() {
                 let message = format!("`only` takes no `{key}`");

@@ -117,6 +117,14 @@ impl NoticeText {
     /// # Errors
     /// [`QuoteError`], which says what to change.
     pub fn find(&self, quote: &str) -> Result<Range<usize>, QuoteError> {
+        self.find_all(quote)?.into_iter().next().ok_or(QuoteError::CutsAWord)
+    }
+
+    /// Everywhere that a quote stands.
+    ///
+    /// # Errors
+    /// [`QuoteError`] if it stands nowhere.
+    pub fn find_all(&self, quote: &str) -> Result<Vec<Range<usize>>, QuoteError> {
         let quote = fold(quote);
         if quote.len() < QUOTE_BYTES_MIN {
             return Err(QuoteError::TooShort);
@@ -133,8 +141,9 @@ impl NoticeText {
             };
             !joins(before, quote.chars().next()) && !joins(after, quote.chars().next_back())
         };
-        let (at, _) = found.find(whole).ok_or(QuoteError::CutsAWord)?;
-        Ok(at..at + quote.len())
+        let found: Vec<Range<usize>> =
+            found.filter(whole).map(|(at, _)| at..at + quote.len()).collect();
+        if found.is_empty() { Err(QuoteError::CutsAWord) } else { Ok(found) }
     }
 }
 

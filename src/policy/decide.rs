@@ -115,8 +115,8 @@ pub struct Refusal {
     pub decision: Decision,
     /// What is missing or forbidden.
     pub reason: Reason,
-    /// What the refusing clause says of its period, if that is what refuses.
-    pub period: Option<String>,
+    /// Why the clause that forbids applies, beyond its words.
+    pub because: Option<String>,
 }
 
 /// Why a question was refused.
@@ -198,11 +198,11 @@ impl Policies {
         match self.answer(&question, &mut decision) {
             Ok(()) => Verdict::Permit(Permit { question, decision }),
             Err(reason) => {
-                let mut refusal = Refusal { question, decision, reason, period: None };
+                let mut refusal = Refusal { question, decision, reason, because: None };
                 if refusal.reason == Reason::Forbidden {
                     let cited = refusal.citation().map(|citation| citation.policy.clone());
-                    refusal.period =
-                        cited.and_then(|policy| self.said_of_period(&refusal.question, &policy));
+                    refusal.because =
+                        cited.and_then(|policy| self.said_of_forbid(&refusal.question, &policy));
                 }
                 Verdict::Refuse(refusal)
             }

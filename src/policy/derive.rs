@@ -37,8 +37,10 @@ pub(super) struct Derived {
     pub(super) clause: usize,
     /// What it is filed under.
     pub(super) filed: Filed,
-    /// What must be true of a question for a permit to permit it, beside role and action.
+    /// What must be true of a question for the policy to apply, beside its scope.
     pub(super) conditions: Vec<Condition>,
+    /// What a requirement asks for.
+    pub(super) musts: Vec<Condition>,
 }
 
 /// What a policy is filed under.
@@ -128,13 +130,14 @@ impl Builder<'_> {
         when.extend(self.about(about));
         when.extend(period.map(|period| Condition::Past(period, *clock)));
         let mut clauses = Vec::new();
+        let mut musts = Vec::new();
         if !when.is_empty() {
             clauses.push(pst::Clause::When(all(&when, Doubt::Holds)?));
         }
         if *kind == Kind::Require {
-            let mut must = self.within(only);
-            must.extend(needs.iter().map(|need| Condition::Need(*need)));
-            clauses.push(pst::Clause::Unless(all(&must, Doubt::Fails)?));
+            musts = self.within(only);
+            musts.extend(needs.iter().map(|need| Condition::Need(*need)));
+            clauses.push(pst::Clause::Unless(all(&musts, Doubt::Fails)?));
         }
         for except in except {
             let mut holds = self.within(&except.about);
@@ -154,7 +157,8 @@ impl Builder<'_> {
             ResourceConstraint::In(EntityOrSlot::Entity(notice)),
         );
         let filed = Filed::Forbid { actions: about.actions.clone(), purposes: purposes.clone() };
-        self.derived(id, template.try_with_clauses(clauses)?, &purposes, filed, when)
+        let template = template.try_with_clauses(clauses)?;
+        Ok(Derived { musts, ..self.derived(id, template, &purposes, filed, when)? })
     }
 
     fn derived(
@@ -183,7 +187,7 @@ impl Builder<'_> {
         }
         let template = template.with_annotations(annotations);
         let policy = Policy::from_pst(pst::Policy::Static(template.try_into()?))?;
-        Ok(Derived { id, policy, clause: self.index, filed, conditions })
+        Ok(Derived { id, policy, clause: self.index, filed, conditions, musts: Vec::new() })
     }
 
     /// The conditions of selectors, without purposes and actions.

@@ -13,8 +13,8 @@ use super::decide::{Gap, Near};
 use super::slice::Key;
 use super::terms::{Condition, Doubt};
 use super::{Citation, Decision, Ground, Policies, Question, Reason, Refusal, Verdict};
-use crate::facts::Consent;
-use crate::notice::{Need, NoticeVersion, PeriodStart, Plain, in_words};
+use crate::facts::{Consent, Facts};
+use crate::notice::{Need, NoticeVersion, PeriodStart, Plain, in_words, need_in_words};
 use crate::purpose::Purpose;
 
 /// A decision with everything that can be said about it.
@@ -188,7 +188,7 @@ impl Policies {
                 let names: Vec<String> = list.iter().map(|role| plain.role(role)).collect();
                 format!("it is for {}", names.join(" or "))
             }
-            Condition::Need(need) => say_need(*need, facts.consent),
+            Condition::Need(need) => say_need(*need, facts),
             Condition::Within(period, clock) | Condition::Past(period, clock) => {
                 match (clock, facts.case_age_seconds(question.now)) {
                     (PeriodStart::CallEnd, _) => format!(
@@ -207,44 +207,83 @@ impl Policies {
         }
     }
 
-    /// What the refusing clause's period says, if it has one that has passed.
-    pub(super) fn said_of_period(&self, question: &Question, policy: &str) -> Option<String> {
-        let conditions = self.slices.index.forbid_conditions(policy);
-        let past = conditions.iter().find_map(|condition| match condition {
-            Condition::Past(period, clock) => Some((period, clock)),
-            _ => None,
+    /// Why a clause forbids, beyond its words: the period that has passed, what it asks for and
+    /// does not find, and what nobody knows.
+    pub(super) fn said_of_forbid(&self, question: &Question, policy: &str) -> Option<String> {
+        let purpose = question.purpose.as_ref()?;
+        let (conditions, musts) = self.slices.index.reasons(policy)?;
+        let applies = conditions.iter().filter_map(|condition| match condition {
+            Condition::Past(..) => Some(self.say_past(question, condition)),
+            _ if self.holds(question, purpose, condition) => None,
+            // It applies, but does not hold: nobody knows, and doubt refuses.
+            _ => Some(say_doubt(condition)),
         });
-        let (period, clock) = past?;
+        let mut said: Vec<String> = applies.collect();
+        said.extend(self.unmet(question, purpose, musts));
+        let said = said.join("; and ");
+        let mut chars = said.chars();
+        Some(chars.next()?.to_uppercase().chain(chars).collect())
+    }
+
+    fn say_past(&self, question: &Question, condition: &Condition) -> String {
+        let (Condition::Past(period, clock) | Condition::Within(period, clock)) = condition else {
+            return String::new();
+        };
         let facts = &question.facts;
-        Some(match (clock, facts.case_age_seconds(question.now)) {
+        match (clock, facts.case_age_seconds(question.now)) {
             (PeriodStart::CallEnd, _) => format!(
-                "Its use ends {period} after the call; this call is {} old",
+                "its use ends {period} after the call; this call is {} old",
                 in_words(facts.age_seconds(question.now))
             ),
             (PeriodStart::CaseEnd, Some(age)) => format!(
-                "Its use ends {period} after the case is closed; that was {} ago",
+                "its use ends {period} after the case is closed; that was {} ago",
                 in_words(age)
             ),
             (PeriodStart::CaseEnd, None) => {
-                format!("Its use ends {period} after the case is closed; no case is known")
+                format!("its use ends {period} after the case is closed; no case is known")
             }
-        })
+        }
     }
 }
 
-fn say_need(need: Need, consent: Consent) -> String {
-    let asked = crate::notice::need_in_words(need);
+/// What nobody knows of a condition that holds only by doubt.
+fn say_doubt(condition: &Condition) -> String {
+    let what = match condition {
+        Condition::Directions(_) => "the direction of this call",
+        Condition::Lines(_) => "the line of this call",
+        Condition::Departments(_) => "the department of this call",
+        Condition::CallTypes(_) => "the type of this call",
+        Condition::Labels(_) => "the labels of this call",
+        Condition::Countries(_) => "the recipient's country",
+        _ => "whether it applies",
+    };
+    format!("nobody knows {what}, and doubt refuses")
+}
+
+fn say_need(need: Need, facts: &Facts) -> String {
+    let asked = need_in_words(need);
     match need {
-        Need::Consent | Need::ExplicitConsent | Need::WrittenConsent => match consent {
-            Consent::Unknown => format!("it holds only if {asked}, and nobody knows that they did"),
-            Consent::Given => format!("it holds only if {asked}, and they did so in another form"),
-            other => format!("it holds only if {asked}; consent is {}", other.as_str()),
-        },
-        Need::Reference => {
-            format!("it holds only if {asked}: name it in a `Noticegate-Reference` header")
+        Need::Consent | Need::ExplicitConsent | Need::WrittenConsent => {
+            match (facts.consent, facts.register.consent_form) {
+                (Consent::Unknown, _) => {
+                    format!("it asks that {asked}, and nobody knows that they did")
+                }
+                (Consent::Given, None) => {
+                    format!("it asks that {asked}, and nobody knows in which form they did")
+                }
+                (Consent::Given, Some(form)) => {
+                    format!("it asks that {asked}, and they did so by `{}`", form.as_str())
+                }
+                (other, _) => format!("it asks that {asked}, but consent is {}", other.as_str()),
+            }
         }
-        Need::Reason => format!("it holds only if {asked}: say it in a `Noticegate-Reason` header"),
-        _ => format!("it holds only if {asked}, and nobody knows that it is so"),
+        Need::NoObjection => format!("it asks that {asked}, and somebody did"),
+        Need::Encrypted => format!("it asks that {asked}, and it is not"),
+        Need::Reference => {
+            format!("it asks that {asked}: name it in a `Noticegate-Reference` header")
+        }
+        Need::Reason => format!("it asks that {asked}: say it in a `Noticegate-Reason` header"),
+        _ => format!("it asks that {asked}, and nobody knows that it is so"),
     }
 }
 
@@ -324,7 +363,7 @@ impl Refusal {
                      \"{quote}\"",
                     self.question.action.as_str()
                 )?;
-                match &self.period {
+                match &self.because {
                     Some(said) => write!(f, " {said}."),
                     None => Ok(()),
                 }

@@ -200,7 +200,10 @@ impl Names {
         let long = RestrictedExpression::new_long;
         let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
         let register = &facts.register;
-        let objections = register.objections.iter().map(|p| reference(&self.purpose, p.as_str()));
+        // Whoever objects to a purpose objects to what lies below it.
+        let vocabulary = &policies.vocabulary;
+        let objections = register.objections.iter().flat_map(|p| vocabulary.covered_by(p));
+        let objections = objections.map(|p| reference(&self.purpose, p.as_str()));
         let mut attributes: HashMap<String, RestrictedExpression> = [
             ("account", text(&facts.account.to_string())),
             ("artefact", reference(&self.artefact, facts.artefact.as_str())),
@@ -244,8 +247,22 @@ impl Names {
     }
 }
 
+/// The labels that are known from either side.
+fn both(registered: Option<Vec<String>>, of_line: Option<Vec<String>>) -> Option<Vec<String>> {
+    match (registered, of_line) {
+        (Some(mut labels), Some(more)) => {
+            labels.extend(more);
+            labels.sort_unstable();
+            labels.dedup();
+            Some(labels)
+        }
+        (labels, more) => labels.or(more),
+    }
+}
+
 impl Policies {
-    /// What a call is filed under: what is registered for it, else what its line tells.
+    /// What a call is filed under: what is registered for it, else what its line tells. Labels
+    /// add up.
     #[must_use]
     pub fn labels(&self, facts: &Facts) -> Labels {
         let Labels { line, department, call_type, labels } = facts.register.labels.clone();
@@ -254,7 +271,7 @@ impl Policies {
         Labels {
             department: department.or_else(|| told?.department.clone()),
             call_type: call_type.or_else(|| told?.call_type.clone()),
-            labels: labels.or_else(|| told?.labels.clone()),
+            labels: both(labels, told.and_then(|line| line.labels.clone())),
             line,
         }
     }

@@ -61,8 +61,8 @@ pub(super) struct Index {
     /// The versions by the moment each took effect.
     order: Vec<NoticeVersion>,
     citations: BTreeMap<PolicyId, Arc<Citation>>,
-    /// The conditions under which a clause's forbid applies.
-    forbid_conditions: BTreeMap<PolicyId, Vec<Condition>>,
+    /// Why a clause's forbid applies: its conditions, and what it asks for.
+    reasons: BTreeMap<PolicyId, (Vec<Condition>, Vec<Condition>)>,
 }
 
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Index {
     pub(super) fn add_notice(&mut self, notice: &NoticeVersion, derived: Vec<Derived>) {
         let place = self.order.len();
         self.order.push(notice.clone());
-        for Derived { policy, filed, conditions, .. } in derived {
+        for Derived { policy, filed, conditions, musts, .. } in derived {
             match filed {
                 Filed::Permit { role, actions, purposes } => {
                     self.known_roles.insert((notice.clone(), role.clone()));
@@ -94,7 +94,7 @@ impl Index {
                     self.permits.push(FiledPermit { conditions, policy });
                 }
                 Filed::Forbid { actions, purposes } => {
-                    self.forbid_conditions.insert(policy.id().clone(), conditions);
+                    self.reasons.insert(policy.id().clone(), (conditions, musts));
                     let notice = Some(place);
                     self.forbids.push(FiledForbid { notice, actions, purposes, policy });
                 }
@@ -116,9 +116,9 @@ impl Index {
         self.citations.get(id).cloned()
     }
 
-    /// The conditions under which the forbid of this `@id` applies.
-    pub(super) fn forbid_conditions(&self, id: &str) -> &[Condition] {
-        self.forbid_conditions.get(&PolicyId::new(id)).map_or(&[], Vec::as_slice)
+    /// Why the forbid of this `@id` applies: its conditions, and what it asks for.
+    pub(super) fn reasons(&self, id: &str) -> Option<&(Vec<Condition>, Vec<Condition>)> {
+        self.reasons.get(&PolicyId::new(id))
     }
 
     /// True if some clause of this notice gives one of the roles any use of recordings.

@@ -125,13 +125,14 @@ impl Condition {
             Self::Within(period, PeriodStart::CaseEnd) => {
                 let age = attribute(Var::Resource, "caseAgeSeconds");
                 let within = binary(BinaryOp::Less, age, seconds(*period));
-                either(has(Var::Resource, "caseAgeSeconds"), within, shown(Circumstance::OpenCase)?)
+                let closed = either(has(Var::Resource, "caseAgeSeconds"), within, no());
+                binary(BinaryOp::Or, shown(Circumstance::OpenCase)?, closed)
             }
             Self::Past(period, PeriodStart::CaseEnd) => {
                 let age = attribute(Var::Resource, "caseAgeSeconds");
                 let past = binary(BinaryOp::GreaterEq, age, seconds(*period));
-                let closed = not(shown(Circumstance::OpenCase)?);
-                either(has(Var::Resource, "caseAgeSeconds"), past, closed)
+                let closed = either(has(Var::Resource, "caseAgeSeconds"), past, yes());
+                and(not(shown(Circumstance::OpenCase)?), closed)
             }
         })
     }

@@ -153,10 +153,10 @@ impl Policies {
     ) -> impl Iterator<Item = (Option<Direction>, Labels)> + use<> {
         let vocabulary = &self.vocabulary;
         let or_all = |list: &[String], all: Vec<String>| -> Vec<Option<String>> {
-            let list = if list.is_empty() { all } else { list.to_vec() };
             match list.is_empty() {
-                true => vec![None],
-                false => list.into_iter().map(Some).collect(),
+                // One that the vocabulary does not have is not known.
+                true => all.into_iter().map(Some).chain([None]).collect(),
+                false => list.iter().cloned().map(Some).collect(),
             }
         };
         let lines = or_all(&about.lines, vocabulary.lines.keys().cloned().collect());

@@ -1,6 +1,7 @@
 //! One file a promise.
 
 mod check;
+mod clauses;
 mod decisions;
 mod hostile_upstream;
 mod key_sets;

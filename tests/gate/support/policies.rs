@@ -31,16 +31,52 @@ pub fn derive(folder: &Path) {
     }
 }
 
+/// The sample's guardrails without its purposes.
+const GUARDRAILS: &str = r#"
+@id("guardrail-no-promise")
+@reason("no notice was in force when this recording was made, so nothing was promised about it")
+forbid (principal, action, resource) unless { resource has notice };
+
+@id("guardrail-consent-refused")
+@reason("a person on this call refused consent, or withdrew it")
+forbid (
+  principal,
+  action in [
+    Noticegate::Action::"access", Noticegate::Action::"describe", Noticegate::Action::"share"
+  ],
+  resource
+)
+when {
+  [Noticegate::Consent::"refused", Noticegate::Consent::"withdrawn"].contains(resource.consent)
+};
+
+@id("guardrail-objection")
+@reason("a person on this call objected to this purpose, or withdrew from it")
+forbid (
+  principal,
+  action in [
+    Noticegate::Action::"access", Noticegate::Action::"describe", Noticegate::Action::"share"
+  ],
+  resource
+)
+when { resource.objections.contains(context.purpose) };
+
+@id("guardrail-hold")
+@reason("a legal hold lies on this recording, so it may not be deleted")
+forbid (principal, action == Noticegate::Action::"delete", resource)
+when { resource.circumstances.contains(Noticegate::Circumstance::"hold") };
+"#;
+
 /// A policy folder that exists in memory alone.
 #[derive(Clone)]
 pub struct Folder(pub PolicySources);
 
 impl Folder {
-    /// A folder with a vocabulary, the sample's guardrails and no notice.
+    /// A folder with a vocabulary, guardrails that name no word of it, and no notice.
     pub fn new(vocabulary: &str) -> Self {
         Self(PolicySources {
             vocabulary: vocabulary.to_owned(),
-            guardrails: include_str!("../../../policies/guardrails.cedar").to_owned(),
+            guardrails: GUARDRAILS.to_owned(),
             ..PolicySources::default()
         })
     }
