@@ -67,6 +67,18 @@ pub(super) struct Explain {
     /// audio, video, message-media, transcript, summary, analysis or voiceprint
     #[arg(long)]
     artefact: Option<String>,
+    /// When the case about the call was closed (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    case_closed: Option<Timestamp>,
+    /// The later notice that everybody on the call accepted
+    #[arg(long, value_name = "NOTICE")]
+    accepted: Option<String>,
+    /// Twilio stores it encrypted
+    #[arg(long)]
+    encrypted: bool,
+    /// Twilio's status: completed, in-progress, …
+    #[arg(long)]
+    status: Option<String>,
     /// What is known of the recording, such as `announcement` or `hold`; may be repeated
     #[arg(long = "known", value_name = "CIRCUMSTANCE")]
     known: Vec<String>,
@@ -134,7 +146,10 @@ impl Explain {
                 artefact: self.artefact.clone(),
                 circumstances: self.known.clone(),
                 objections: self.objections.clone(),
-                ..ScenarioRecording::default()
+                case_closed: self.case_closed,
+                accepted: self.accepted.clone(),
+                encrypted: self.encrypted,
+                status: self.status.clone(),
             },
             request: ScenarioRequest {
                 circumstances: self.stated.clone(),

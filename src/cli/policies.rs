@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Exit, Format, complain, say};
 use crate::folder;
-use crate::notice::Problem;
+use crate::notice::{Problem, without_numbers};
 use crate::policy::{Policies, PolicySources};
 
 /// Where the policies are.
@@ -51,7 +51,10 @@ fn human(folder: &Path, problem: &Problem) -> String {
     let mut out = format!("{word}: {}\n", problem.message);
     let path = folder.join(&problem.file);
     let source = std::fs::read_to_string(&path).unwrap_or_default();
-    let at = problem.line.and_then(|line| Some((line, source.lines().nth(line.checked_sub(1)?)?)));
+    // A line of the vocabulary may hold a telephone number.
+    let shown =
+        |line: usize| Some((line, without_numbers(source.lines().nth(line.checked_sub(1)?)?)));
+    let at = problem.line.and_then(shown);
     let width = problem.line.map_or(1, |line| line.to_string().len());
     // Writing to a String cannot fail.
     let _ = match at {

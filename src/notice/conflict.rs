@@ -36,10 +36,12 @@ pub fn conflicts(
             let lost = covers(&a.about, &b.about, vocabulary);
             let mut except = a.except.iter();
             let excepted = except.any(|e| {
-                covers(&e.about, &b.about, vocabulary)
-                    && e.needs.iter().all(|need| b.needs.contains(need))
-                    && (e.roles.is_empty()
-                        || !b.roles.is_empty() && b.roles.iter().all(|r| e.roles.contains(r)))
+                // What one period excepts may have another; a permission has to be within the
+                // exception itself.
+                let within = b.kind == Kind::Keep
+                    || e.needs.iter().all(|need| b.needs.contains(need))
+                        && (e.roles.is_empty() || b.roles.iter().all(|r| e.roles.contains(r)));
+                covers(&e.about, &b.about, vocabulary) && within
             });
             if lost && !excepted {
                 let problem = Problem::new(

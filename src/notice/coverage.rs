@@ -1,9 +1,9 @@
 //! Coverage: what each sentence of a notice became.
 //!
-//! A sentence that speaks of recordings and of which some word about them lies in no quote is
-//! uncovered: it promises something that nothing enforces. What counts as speaking of recordings
-//! is a list of beginnings of words (`coverage.words` in the vocabulary), so that it errs towards
-//! asking.
+//! A sentence that speaks of recordings, or that some clause quotes, and of which some word lies in
+//! no quote is uncovered: what was left out may be the "never" or the "only if". What counts as
+//! speaking of recordings is a list of beginnings of words (`coverage.words` in the vocabulary), so
+//! that it errs towards asking.
 
 use std::ops::Range;
 
@@ -129,7 +129,9 @@ fn classify(
     if at < sentence.range.end {
         uncovered.push(at..sentence.range.end);
     }
-    let rest = uncovered.into_iter().find(|range| speaks(text.get(range.clone()), words));
+    let about = !quotes.is_empty() || speaks(text.get(sentence.range.clone()), words);
+    let wordy = |range: &Range<usize>| text.get(range.clone()).contains(char::is_alphanumeric);
+    let rest = uncovered.into_iter().find(|range| about && wordy(range));
     let class = match (&rest, quotes.iter().map(|(_, class, _)| *class).min()) {
         (Some(_), _) => Class::Uncovered,
         (None, Some(class)) => class,

@@ -145,7 +145,7 @@ impl ClauseFile {
                 return Self::default();
             }
         };
-        let mut reading = Reading { file, text, vocabulary, problems };
+        let mut reading = Reading { file, text, vocabulary, problems, clause_line: 1 };
         let header = reading.header(&table);
         if table.clause.len() > CLAUSES_MAX {
             reading.problems.push(Problem::new(file, None, "there are more than 20,000 clauses"));
@@ -170,6 +170,8 @@ struct Reading<'a> {
     text: &'a str,
     vocabulary: &'a Vocabulary,
     problems: &'a mut Vec<Problem>,
+    /// The line of the clause that is being read.
+    clause_line: usize,
 }
 
 impl Reading<'_> {
@@ -221,6 +223,13 @@ impl Reading<'_> {
                 format!("the clause id `{id}` must be lower-case words joined by hyphens");
             self.add(&table.id.span(), message);
         }
+        self.clause_line = line_at(self.text, table.id.span().start);
+        let known: Vec<&str> =
+            Kind::ALL.iter().map(|kind| kind.as_str()).chain(["inform", "undecided"]).collect();
+        if !known.contains(&table.effect.get_ref().as_str()) {
+            self.unknown("effect", &table.effect, &known);
+            return None;
+        }
         self.unfit(table);
         let effect = match table.effect.get_ref().as_str() {
             "inform" => {
@@ -230,12 +239,7 @@ impl Reading<'_> {
             "undecided" => Effect::Undecided,
             word => match Kind::read(word) {
                 Some(kind) => Effect::Rule(Box::new(self.rule(kind, table))),
-                None => {
-                    let known = Kind::ALL.iter().map(|kind| kind.as_str());
-                    let known: Vec<&str> = known.chain(["inform", "undecided"]).collect();
-                    self.unknown("effect", &table.effect, &known);
-                    return None;
-                }
+                None => return None,
             },
         };
         let basis = table.basis.as_ref().and_then(|basis| {
@@ -442,24 +446,19 @@ impl Reading<'_> {
     }
 
     fn actions(&mut self, words: Option<&Words>) -> Vec<Action> {
-        self.list("actions", words, Action::read, &words_of(Action::ALL, Action::as_str))
+        self.list("action", words, Action::read, &words_of(Action::ALL, Action::as_str))
     }
 
     fn artefacts(&mut self, words: Option<&Words>) -> Vec<Artefact> {
-        self.list("artefacts", words, Artefact::read, &words_of(Artefact::ALL, Artefact::as_str))
+        self.list("artefact", words, Artefact::read, &words_of(Artefact::ALL, Artefact::as_str))
     }
 
     fn directions(&mut self, words: Option<&Words>) -> Vec<Direction> {
-        self.list(
-            "directions",
-            words,
-            Direction::read,
-            &words_of(Direction::ALL, Direction::as_str),
-        )
+        self.list("direction", words, Direction::read, &words_of(Direction::ALL, Direction::as_str))
     }
 
     fn needs(&mut self, words: Option<&Words>) -> Vec<Need> {
-        self.list("needs", words, Need::read, &words_of(Need::ALL, Need::as_str))
+        self.list("need", words, Need::read, &words_of(Need::ALL, Need::as_str))
     }
 
     fn purposes(&mut self, words: Option<&Words>) -> Vec<Purpose> {
@@ -469,7 +468,7 @@ impl Reading<'_> {
             let purpose: Purpose = word.parse().ok()?;
             vocabulary.purposes.contains_key(&purpose).then_some(purpose)
         };
-        self.list("purposes", words, read, &known)
+        self.list("purpose", words, read, &known)
     }
 
     fn ids(&mut self, kind: &'static str, words: Option<&Words>) -> Vec<String> {
@@ -513,8 +512,9 @@ impl Reading<'_> {
         if let Some(first) = words
             && first.is_empty()
         {
-            let message = format!("an empty list of {kind}: leave it out to mean all");
-            self.problems.push(Problem::new(self.file, None, message));
+            let message = format!("an empty list, where a {kind} should be");
+            let problem = Problem::new(self.file, Some(self.clause_line), message);
+            self.problems.push(problem.help("name one, or leave the key out"));
         }
         found
     }

@@ -260,14 +260,13 @@ impl Page {
 
     fn plain(&mut self, published: &str) {
         let mut at = 0;
+        // Plain text has no mark for headings: only its first block can be one, if it has no stop.
         self.heading = true;
         for line in published.split_inclusive('\n') {
             let words = line.trim_start();
             let item = words.starts_with(['-', '*', '•', '–']);
             if words.is_empty() || item {
                 self.end_block();
-                // Plain text has no mark for headings: a short block without a stop is one.
-                self.heading = words.is_empty();
             }
             self.words(line, at);
             at += line.len();

@@ -194,6 +194,12 @@ impl Vocabulary {
             call_types: reading.words("call-type", file.call_type),
             labels: reading.words("label", file.label),
             coverage_words: match file.coverage {
+                Some(table) if table.words.iter().all(|word| word.trim().is_empty()) => {
+                    let message =
+                        "`coverage.words` names no word: nothing would be about recordings";
+                    reading.problems.push(Problem::new(VOCABULARY_FILE, None, message));
+                    Vec::new()
+                }
                 Some(table) => table.words.iter().map(|word| word.to_lowercase()).collect(),
                 None => ENGLISH.map(str::to_owned).into(),
             },
@@ -353,12 +359,13 @@ impl Reading<'_> {
             let mut above = found.get(start).and_then(|word| word.parent.as_ref());
             // No chain is longer than the list, unless it goes round.
             for _ in 0..found.len() {
-                above =
-                    above.filter(|id| *id != start).and_then(|id| found.get(id)?.parent.as_ref());
-            }
-            if above.is_some() || found.get(start).and_then(|w| w.parent.as_ref()) == Some(start) {
-                let message = format!("recipient `{start}` is above itself");
-                self.problems.push(Problem::new(VOCABULARY_FILE, None, message));
+                if above == Some(start) {
+                    let message = format!("recipient `{start}` is above itself");
+                    let problem = Problem::new(VOCABULARY_FILE, None, message);
+                    self.problems.push(problem.help("take its `parent` out"));
+                    break;
+                }
+                above = above.and_then(|id| found.get(id)?.parent.as_ref());
             }
         }
         found
@@ -373,7 +380,10 @@ impl Reading<'_> {
             let LineTable { id, name, numbers, department, call_type, labels } = table;
             self.check_id("line", &id);
             self.check_name("line", &id, &name);
-            for number in &numbers {
+            for (index, number) in numbers.iter().enumerate() {
+                if numbers.iter().take(index).any(|other| other.get_ref() == number.get_ref()) {
+                    self.add(number.span(), "the number stands twice");
+                }
                 let digits = number.get_ref().strip_prefix('+').unwrap_or_default();
                 let plain = digits.bytes().all(|b| b.is_ascii_digit());
                 if !plain || !(7..=15).contains(&digits.len()) {
@@ -426,8 +436,18 @@ impl Reading<'_> {
     }
 
     fn check_name(&mut self, kind: &str, id: &Spanned<String>, name: &str) {
-        if name.trim().is_empty() || name.len() > 200 || name.contains(char::is_control) {
-            let message = format!("{kind} `{}` needs a name of 1 to 200 bytes", id.get_ref());
+        // A name stands in comments of the derived files: nothing in it may turn a line around or
+        // end it.
+        let unseen = |c: char| {
+            c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+                || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
+        };
+        if name.trim().is_empty() || name.len() > 200 || name.contains(unseen) {
+            let message = format!(
+                "{kind} `{}` needs a name of 1 to 200 bytes that can all be seen",
+                id.get_ref()
+            );
             self.add(id.span(), message);
         }
     }
@@ -436,10 +456,10 @@ impl Reading<'_> {
         for iri in iri.into_iter().chain(broader) {
             let text = iri.get_ref();
             let own = text.starts_with("urn:") || text.starts_with("https://");
-            if !own || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-                self.add(iri.span(), format!("`{text}` is not an IRI (`https://…` or `urn:…`)"));
-            } else if text.starts_with("http://www.w3.org/ns/dpv") {
+            if text.contains("//www.w3.org/ns/dpv") {
                 self.add(iri.span(), "DPV 2.3 has its terms under https://w3id.org/dpv#");
+            } else if !own || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                self.add(iri.span(), format!("`{text}` is not an IRI (`https://…` or `urn:…`)"));
             }
         }
     }
@@ -473,5 +493,23 @@ pub(crate) fn line_at(text: &str, offset: usize) -> usize {
 /// A file that is no TOML, or has keys that nobody knows.
 pub(crate) fn bad_toml(file: &str, text: &str, error: &toml::de::Error) -> Problem {
     let line = error.span().map(|span| line_at(text, span.start));
-    Problem::new(file, line, error.message())
+    Problem::new(file, line, without_numbers(error.message()))
+}
+
+/// A text in which runs of seven digits and more, which may be telephone numbers, are left out.
+pub(crate) fn without_numbers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut digits = String::new();
+    for c in text.chars().chain(['\0']) {
+        if c.is_ascii_digit() {
+            digits.push(c);
+            continue;
+        }
+        out.push_str(if digits.len() < 7 { &digits } else { "…" });
+        digits.clear();
+        if c != '\0' {
+            out.push(c);
+        }
+    }
+    out
 }

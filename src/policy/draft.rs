@@ -44,6 +44,11 @@ impl Draft {
     pub(super) fn read_here(sources: &PolicySources) -> Self {
         let mut problems = Vec::new();
         let vocabulary = Vocabulary::read(&sources.vocabulary, &mut problems);
+        if vocabulary.purposes.is_empty() && vocabulary.roles.is_empty() {
+            // Without its words every clause would seem wrong.
+            let (notices, derived) = (Notices::default(), Vec::new());
+            return Self { vocabulary: Arc::new(vocabulary), notices, derived, problems };
+        }
         let notices: Vec<Notice> = sources
             .notices
             .iter()

@@ -72,13 +72,10 @@ impl Policies {
                 if rule.kind != Kind::Permit {
                     continue;
                 }
-                for (role, purpose, action, artefact) in uses(rule) {
-                    let Some(dead) = self.dead(notice, rule, role, purpose, action, artefact)
-                    else {
-                        continue;
-                    };
+                for of in uses(rule) {
+                    let Some(dead) = self.dead(notice, rule, &of) else { continue };
                     if told.insert((clause.id.clone(), dead.policy.clone())) {
-                        problems.push(contradiction(notice, clause, purpose, action, &dead));
+                        problems.push(contradiction(notice, clause, &of, &dead));
                     }
                 }
             }
@@ -87,15 +84,7 @@ impl Policies {
     }
 
     /// What refuses this use whatever the call.
-    fn dead(
-        &self,
-        notice: &Notice,
-        rule: &Rule,
-        role: &str,
-        purpose: &Purpose,
-        action: Action,
-        artefact: Artefact,
-    ) -> Option<Arc<super::Citation>> {
+    fn dead(&self, notice: &Notice, rule: &Rule, of: &Use<'_>) -> Option<Arc<super::Citation>> {
         let mut refused_by = None;
         let held = circumstances(false);
         // A hold allows some uses and stops deletion: both are tried.
@@ -109,7 +98,7 @@ impl Policies {
                 facts.encrypted = true;
                 facts.consent = Consent::Given;
                 facts.direction = direction;
-                facts.artefact = artefact;
+                facts.artefact = of.artefact;
                 facts.register = Register {
                     labels: labels.clone(),
                     consent_form: Some(ConsentForm::Wrote),
@@ -117,13 +106,13 @@ impl Policies {
                     ..Register::default()
                 };
                 let question = Question {
-                    caller: caller([Role::new(role)]),
-                    action,
-                    media: media(action, &facts),
-                    purpose: Some(purpose.clone()),
+                    caller: caller([Role::new(of.role)]),
+                    action: of.action,
+                    media: media(of.action, &facts),
+                    purpose: Some(of.purpose.clone()),
                     stated: Stated {
                         circumstances: circumstances(true),
-                        recipient: rule.about.recipients.first().cloned(),
+                        recipient: of.recipient.map(str::to_owned),
                         country: country.clone(),
                     },
                     facts: Arc::new(facts),
@@ -136,9 +125,8 @@ impl Policies {
                             refused_by = refused_by
                                 .or_else(|| refusal.decision.citations.into_iter().next());
                         }
-                        // A permit that its own conditions keep from permitting (a period of no
-                        // length, say) is not contradicted by anything.
-                        _ => return None,
+                        // Here the permit asks for something else: a hold, say.
+                        _ => {}
                     },
                 }
             }
@@ -231,29 +219,53 @@ pub(super) fn circumstances(of_request: bool) -> Vec<Circumstance> {
     all.filter(|circumstance| circumstance.is_of_request() == of_request).collect()
 }
 
+/// A use that a permit states.
+struct Use<'a> {
+    role: &'a str,
+    purpose: &'a Purpose,
+    action: Action,
+    artefact: Artefact,
+    recipient: Option<&'a str>,
+}
+
 /// Every use that a permit states.
-fn uses(rule: &Rule) -> impl Iterator<Item = (&str, &Purpose, Action, Artefact)> {
-    let Selectors { actions, artefacts, purposes, .. } = &rule.about;
-    rule.roles.iter().flat_map(move |role| {
-        purposes.iter().flat_map(move |purpose| {
-            actions.iter().flat_map(move |action| {
-                artefacts.iter().map(move |artefact| (role.as_str(), purpose, *action, *artefact))
-            })
-        })
-    })
+fn uses(rule: &Rule) -> Vec<Use<'_>> {
+    let Selectors { actions, artefacts, purposes, recipients, .. } = &rule.about;
+    let mut found = Vec::new();
+    for role in &rule.roles {
+        for purpose in purposes {
+            for action in actions {
+                let to: Vec<Option<&str>> = match action {
+                    Action::Share => recipients.iter().map(|id| Some(id.as_str())).collect(),
+                    Action::Access | Action::Describe | Action::Delete => vec![None],
+                };
+                for artefact in artefacts {
+                    found.extend(to.iter().map(|recipient| Use {
+                        role,
+                        purpose,
+                        action: *action,
+                        artefact: *artefact,
+                        recipient: *recipient,
+                    }));
+                }
+            }
+        }
+    }
+    found
 }
 
 fn contradiction(
     notice: &Notice,
     clause: &Clause,
-    purpose: &Purpose,
-    action: Action,
+    of: &Use<'_>,
     dead: &super::Citation,
 ) -> Problem {
+    let to = of.recipient.map(|id| format!(" to `{id}`")).unwrap_or_default();
     let message = format!(
-        "clause `{}` permits `{}` for `{purpose}`, but that is always refused by `{}`",
+        "clause `{}` permits `{}`{to} for `{}`, but that is always refused by `{}`",
         clause.id,
-        action.as_str(),
+        of.action.as_str(),
+        of.purpose,
         dead.policy
     );
     let problem = Problem::new(&file(notice, "clauses.toml"), Some(clause.line), message)

@@ -329,7 +329,7 @@ fn lists_hold_something_and_nothing_twice() {
     ] {
         let problem = broken(from, to);
         assert_eq!(problem.file, FILE);
-        assert!(problem.message.starts_with("an empty list of "), "{}", problem.message);
+        assert!(problem.message.starts_with("an empty list, where a "), "{}", problem.message);
     }
 }
 
@@ -663,8 +663,8 @@ fn what_is_wrong_with_the_vocabulary_is_told_on_its_line() {
         15 | "surgery" | "sur--gery" | the line id `sur--gery` must be lower-case words joined by hyphens, 64 bytes at most
         16 | "health" | "he\"alth" | the label id `he"alth` must be lower-case words joined by hyphens, 64 bytes at most
         5 | "profiling" | "any" | `any` is no purpose; it stands for all of them
-        9 | name = "trainers" | name = " " | role `trainer` needs a name of 1 to 200 bytes
-        9 | name = "trainers" | name = "a\u000ab" | role `trainer` needs a name of 1 to 200 bytes
+        9 | name = "trainers" | name = " " | role `trainer` needs a name of 1 to 200 bytes that can all be seen
+        9 | name = "trainers" | name = "a\u000ab" | role `trainer` needs a name of 1 to 200 bytes that can all be seen
         5 | marked = true | iri = "DPV Marketing" | `DPV Marketing` is not an IRI (`https://…` or `urn:…`)
         5 | marked = true | broader = ["urn:a b"] | `urn:a b` is not an IRI (`https://…` or `urn:…`)
         "#,
@@ -835,7 +835,12 @@ fn a_hostile_quote_is_words_and_nothing_else() {
 
 #[test]
 fn a_hostile_name_is_a_comment_and_nothing_else() {
-    for name in HOSTILE.iter().filter(|name| !name.contains(char::is_control)) {
+    // A name with signs that cannot be seen is refused; see below.
+    let seen = |name: &&&str| {
+        let hidden = |c: char| c.is_control() || ('\u{200b}'..='\u{206f}').contains(&c);
+        !name.contains(hidden)
+    };
+    for name in HOSTILE.iter().filter(seen) {
         let quote = "Recordings are used to check quality.";
         let named = toml::Value::String((*name).to_owned()).to_string();
         let mut folder = one_permit(quote);
@@ -1118,4 +1123,123 @@ fn explain_shows_the_sentence_its_clause_and_where_it_stands() {
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((status, &said["permitted"]), (2, &false.into()));
     assert_eq!(said["decided_by"][0]["line"], 18);
+}
+
+fn clause(id: &str, quote: &str, rest: &str) -> String {
+    format!("[[clause]]\nid = {id:?}\nquote = {quote:?}\n{rest}\n")
+}
+
+const MARKETING: &str = "effect = \"permit\"\nroles = [\"team-lead\"]\npurposes = [\"marketing\"]";
+
+#[test]
+fn recipients_that_are_above_each_other_are_told() {
+    let round = changed(
+        VOCABULARY,
+        "name = \"the police\"",
+        "name = \"the police\", parent = \"supplier\"",
+    );
+    let round =
+        changed(&round, "name = \"suppliers\"", "name = \"suppliers\", parent = \"police\"");
+    assert_eq!(with(&round, EFFECTIVE, TEXT, CLAUSES).load().unwrap_err().len(), 2);
+}
+
+#[test]
+fn a_dead_recipient_is_told_wherever_it_stands_in_the_list() {
+    let load = |list: &str| {
+        let give = format!("{MARKETING}\nrecipients = {list}");
+        let ban = clause(
+            "ban",
+            "We never share a recording.",
+            "effect = \"forbid\"\nrecipients = [\"supplier\"]",
+        );
+        let more = clause("give", "We never share a recording.", &give) + &ban;
+        let all =
+            CLAUSES.split("[[clause]]\nid = \"no-sharing\"").next().unwrap().to_owned() + &more;
+        clauses(&all).load().is_err()
+    };
+    assert_eq!(load("[\"supplier\", \"police\"]"), load("[\"police\", \"supplier\"]"));
+}
+
+#[test]
+fn a_permit_to_delete_what_is_held_is_dead() {
+    let delete = "effect = \"permit\"\nroles = [\"team-lead\"]\nactions = [\"delete\"]\n\
+                  purposes = [\"marketing\"]\nneeds = [\"hold\"]";
+    let all =
+        CLAUSES.to_owned() + &clause("delete", "We delete a recording after 90 days.", delete);
+    assert!(clauses(&all).load().is_err());
+}
+
+#[test]
+fn a_promise_without_a_full_stop_is_a_promise() {
+    let text = "Calls are recorded here.\n\nWe share every recording with insurers\n";
+    let inform = clause("a", "Calls are recorded here.", "effect = \"inform\"");
+    assert!(with(VOCABULARY, EFFECTIVE, text, &inform).load().is_err());
+}
+
+#[test]
+fn a_quote_does_not_leave_out_the_never() {
+    let text = "We never share recordings with anyone.\n";
+    let permit = clause(
+        "a",
+        "share recordings with anyone.",
+        &format!("{MARKETING}\nrecipients = [\"supplier\"]"),
+    );
+    let loaded = with(VOCABULARY, EFFECTIVE, text, &permit).load();
+    assert!(loaded.is_err() || !loaded.unwrap().warnings().is_empty());
+}
+
+#[test]
+fn an_old_dpv_id_is_told_where_the_new_one_is() {
+    for scheme in ["http", "https"] {
+        let old = format!("name = \"marketing\", iri = \"{scheme}://www.w3.org/ns/dpv#Marketing\"");
+        let vocabulary = changed(VOCABULARY, "name = \"marketing\"", &old);
+        let problems = with(&vocabulary, EFFECTIVE, TEXT, CLAUSES).load().unwrap_err();
+        assert_eq!(problems[0].message, "DPV 2.3 has its terms under https://w3id.org/dpv#");
+    }
+}
+
+#[test]
+fn an_unknown_effect_is_the_only_problem_of_its_clause() {
+    let problem = broken("effect = \"permit\"", "effect = \"permitt\"");
+    assert_eq!(problem.message, "there is no effect `permitt`");
+}
+
+#[test]
+fn a_name_cannot_turn_the_text_of_a_derived_file_around() {
+    for sign in ['\u{202e}', '\u{2066}', '\u{2028}'] {
+        let name = format!("\"team{sign} leads\"");
+        let vocabulary = changed(VOCABULARY, "\"team leads\"", &name);
+        let folder = with(&vocabulary, EFFECTIVE, TEXT, CLAUSES);
+        let raw = derived_into(&folder).is_ok_and(|s| s.notices[0].clauses.contains(sign));
+        assert!(!raw, "{sign:?}");
+    }
+}
+
+#[test]
+fn a_number_is_not_printed_where_the_list_is_forgotten() {
+    let vocabulary = changed(VOCABULARY, "[\"+13055550101\"]", "\"+13055550101\"");
+    let problems = with(&vocabulary, EFFECTIVE, TEXT, CLAUSES).load().unwrap_err();
+    assert!(!problems[0].message.contains("3055550101"), "{}", problems[0].message);
+}
+
+#[test]
+fn an_empty_list_is_told_at_its_clause() {
+    // An empty list has no place of its own; its clause starts three lines above.
+    assert_eq!(broken("roles = [\"team-lead\"]", "roles = []").line, Some(12));
+}
+
+#[test]
+fn what_is_unknown_is_told_in_english() {
+    let problem = broken("[\"quality-monitoring\"]", "[\"qualty\"]");
+    assert_eq!(problem.message, "there is no purpose `qualty`");
+}
+
+/// Held recordings end too, later.
+#[test]
+fn what_is_excepted_from_one_period_may_have_a_longer_one() {
+    let q = "Recordings end after 90 days, held ones after 6 years.";
+    let short = "effect = \"keep\"\nperiod = \"90 days\"\nexcept = [{ needs = [\"hold\"] }]";
+    let all =
+        clause("short", q, short) + &clause("long", q, "effect = \"keep\"\nperiod = \"6 years\"");
+    assert!(with(VOCABULARY, EFFECTIVE, q, &all).load().is_ok());
 }

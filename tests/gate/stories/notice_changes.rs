@@ -752,7 +752,7 @@ fn the_law_is_the_only_exception_to_no_sharing() {
     let problems = alone(&[("law", sentence, &law), ("no", sentence, ban)]).unwrap_err();
     assert_eq!(
         problems[0].message,
-        "clause `law` permits `share` for `law-enforcement-request`, but that is always refused \
+        "clause `law` permits `share` to `police` for `law-enforcement-request`, but that is always refused \
          by `2026-01-01/no`"
     );
     let policies = alone(&[("law", sentence, &law), ("no", sentence, &except)]).unwrap();
