@@ -4,7 +4,7 @@
 //! trees. A permit for a purpose brings the purposes below it, but stops at those that are marked:
 //! a new kind of use has to be named. A prohibition brings all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -33,6 +33,8 @@ pub struct Vocabulary {
     pub call_types: BTreeMap<String, Word>,
     /// What a call may be about or hold.
     pub labels: BTreeMap<String, Word>,
+    /// The line of each number: asked for at every decision.
+    line_of: HashMap<String, String>,
     /// Beginnings of words that tell a sentence about recordings; see [`super::coverage`].
     pub coverage_words: Vec<String>,
 }
@@ -190,6 +192,7 @@ impl Vocabulary {
             roles: reading.words("role", file.role),
             recipients: reading.recipients(file.recipient),
             lines: BTreeMap::new(),
+            line_of: HashMap::new(),
             departments: reading.words("department", file.department),
             call_types: reading.words("call-type", file.call_type),
             labels: reading.words("label", file.label),
@@ -205,6 +208,10 @@ impl Vocabulary {
             },
         };
         found.lines = reading.lines(file.line, &found);
+        let numbers = found.lines.iter().flat_map(|(id, line)| {
+            line.numbers.iter().map(move |number| (number.clone(), id.clone()))
+        });
+        found.line_of = numbers.collect();
         for (kind, missing) in
             [("purpose", found.purposes.is_empty()), ("role", found.roles.is_empty())]
         {
@@ -265,8 +272,7 @@ impl Vocabulary {
     /// The line to which a number belongs.
     #[must_use]
     pub fn line_of(&self, number: &str) -> Option<&str> {
-        let has = |line: &Line| line.numbers.iter().any(|own| own == number);
-        self.lines.iter().find(|(_, line)| has(line)).map(|(id, _)| id.as_str())
+        self.line_of.get(number).map(String::as_str)
     }
 }
 

@@ -120,14 +120,12 @@ impl Policies {
                 };
                 match self.decide(question) {
                     Verdict::Permit(_) => return None,
-                    Verdict::Refuse(refusal) => match refusal.reason {
-                        Reason::Forbidden => {
-                            refused_by = refused_by
-                                .or_else(|| refusal.decision.citations.into_iter().next());
-                        }
-                        // Here the permit asks for something else: a hold, say.
-                        _ => {}
-                    },
+                    // Another reason is the permit's own: it asks for a hold, say.
+                    Verdict::Refuse(refusal) if refusal.reason == Reason::Forbidden => {
+                        let first = refusal.decision.citations.into_iter().next();
+                        refused_by = refused_by.or(first);
+                    }
+                    Verdict::Refuse(_) => {}
                 }
             }
         }
