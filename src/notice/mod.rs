@@ -33,7 +33,7 @@ pub use problem::{Note, Problem};
 pub use read::{Aside, ClauseFile, NoticeHeader};
 pub use text::{Markup, NoticeText, QUOTE_BYTES_MIN, QuoteError, Sentence};
 pub use vocabulary::{Line, PurposeWord, RecipientWord, Vocabulary, Word};
-pub(crate) use vocabulary::{VOCABULARY_FILE, bad_toml, line_at, without_numbers};
+pub(crate) use vocabulary::{Lines, VOCABULARY_FILE, bad_toml, without_numbers};
 
 use std::fmt;
 use std::str::FromStr;

@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::clause::{Basis, Clause, Effect, Exception, Kind, Need, PeriodStart, Rule, Selectors};
 use super::period::Period;
 use super::problem::{Problem, likely};
-use super::vocabulary::{Vocabulary, bad_toml, line_at};
+use super::vocabulary::{Lines, Vocabulary, bad_toml};
 use crate::media::{Action, Artefact, Direction};
 use crate::purpose::Purpose;
 
@@ -145,7 +145,8 @@ impl ClauseFile {
                 return Self::default();
             }
         };
-        let mut reading = Reading { file, text, vocabulary, problems, clause_line: 1 };
+        let mut reading =
+            Reading { file, lines: Lines::of(text), vocabulary, problems, clause_line: 1 };
         let header = reading.header(&table);
         if table.clause.len() > CLAUSES_MAX {
             reading.problems.push(Problem::new(file, None, "there are more than 20,000 clauses"));
@@ -167,7 +168,7 @@ impl ClauseFile {
 
 struct Reading<'a> {
     file: &'a str,
-    text: &'a str,
+    lines: Lines,
     vocabulary: &'a Vocabulary,
     problems: &'a mut Vec<Problem>,
     /// The line of the clause that is being read.
@@ -211,7 +212,7 @@ impl Reading<'_> {
         }
         Aside {
             quote: table.quote.get_ref().clone(),
-            quote_line: line_at(self.text, table.quote.span().start),
+            quote_line: self.lines.at(table.quote.span().start),
         }
     }
 
@@ -223,7 +224,7 @@ impl Reading<'_> {
                 format!("the clause id `{id}` must be lower-case words joined by hyphens");
             self.add(&table.id.span(), message);
         }
-        self.clause_line = line_at(self.text, table.id.span().start);
+        self.clause_line = self.lines.at(table.id.span().start);
         let known: Vec<&str> =
             Kind::ALL.iter().map(|kind| kind.as_str()).chain(["inform", "undecided"]).collect();
         if !known.contains(&table.effect.get_ref().as_str()) {
@@ -250,9 +251,9 @@ impl Reading<'_> {
             read
         });
         let mut clause = Clause {
-            line: line_at(self.text, table.id.span().start),
+            line: self.lines.at(table.id.span().start),
             quote: table.quote.get_ref().clone(),
-            quote_line: line_at(self.text, table.quote.span().start),
+            quote_line: self.lines.at(table.quote.span().start),
             effect,
             basis,
             review: table.review.as_ref().and_then(|day| self.day("review", day)),
@@ -541,7 +542,7 @@ impl Reading<'_> {
     fn unknown(&mut self, kind: &str, word: &Spanned<String>, known: &[&str]) {
         let mut problem = Problem::new(
             self.file,
-            Some(line_at(self.text, word.span().start)),
+            Some(self.lines.at(word.span().start)),
             format!("there is no {kind} `{}`", word.get_ref()),
         );
         problem.help = match likely(word.get_ref(), known.iter().copied()) {
@@ -560,7 +561,7 @@ impl Reading<'_> {
     }
 
     fn add(&mut self, at: &Range<usize>, message: impl std::fmt::Display) {
-        let line = line_at(self.text, at.start);
+        let line = self.lines.at(at.start);
         self.problems.push(Problem::new(self.file, Some(line), message));
     }
 }

@@ -186,7 +186,7 @@ impl Vocabulary {
                 return Self::default();
             }
         };
-        let mut reading = Reading { text, problems };
+        let mut reading = Reading { lines: Lines::of(text), problems };
         let mut found = Self {
             purposes: reading.purposes(file.purpose),
             roles: reading.words("role", file.role),
@@ -277,7 +277,7 @@ impl Vocabulary {
 }
 
 struct Reading<'a> {
-    text: &'a str,
+    lines: Lines,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -486,19 +486,30 @@ impl Reading<'_> {
     }
 
     fn add(&mut self, at: Range<usize>, message: impl std::fmt::Display) {
-        let line = line_at(self.text, at.start);
+        let line = self.lines.at(at.start);
         self.problems.push(Problem::new(VOCABULARY_FILE, Some(line), message));
     }
 }
 
-/// The line of an offset; the first is 1.
-pub(crate) fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+/// Where the lines of a text start, to tell the line of an offset.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(crate) fn of(text: &str) -> Self {
+        let starts = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self(std::iter::once(0).chain(starts).collect())
+    }
+
+    /// The line of an offset; the first is 1.
+    pub(crate) fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|start| *start <= offset)
+    }
 }
 
 /// A file that is no TOML, or has keys that nobody knows.
 pub(crate) fn bad_toml(file: &str, text: &str, error: &toml::de::Error) -> Problem {
-    let line = error.span().map(|span| line_at(text, span.start));
+    let line = error.span().map(|span| Lines::of(text).at(span.start));
     Problem::new(file, line, without_numbers(error.message()))
 }
 

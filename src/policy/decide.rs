@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cedar_policy::{Authorizer, Decision as Answer, PolicySet, Response};
 use jiff::{SignedDuration, Timestamp};
 
-use super::slice::Key;
+use super::slice::{Filed, Key};
 use super::{Action, Citation, Ground, Policies, PolicyDigest};
 use crate::facts::{Facts, FactsError, Labels};
 use crate::identity::Caller;
@@ -200,9 +200,7 @@ impl Policies {
             Err(reason) => {
                 let mut refusal = Refusal { question, decision, reason, because: None };
                 if refusal.reason == Reason::Forbidden {
-                    let cited = refusal.citation().map(|citation| citation.policy.clone());
-                    refusal.because =
-                        cited.and_then(|policy| self.said_of_forbid(&refusal.question, &policy));
+                    refusal.because = self.said_of_forbid(&refusal);
                 }
                 Verdict::Refuse(refusal)
             }
@@ -240,12 +238,7 @@ impl Policies {
         if question.stated.recipient.as_ref().is_some_and(unknown) {
             return Err(Reason::Undecidable(Undecidable::UnknownRecipient));
         }
-        let key = Key {
-            notice,
-            action: question.action,
-            purpose: purpose.clone(),
-            roles: Arc::clone(&question.caller.roles),
-        };
+        let key = self.key(question, notice, purpose, &decision.labels);
         let response = self.evaluate(question, purpose, &self.slices.get(&key))?;
         let cited = response.diagnostics().reason().map(|id| self.slices.index.citation(id));
         decision.citations = cited.flatten().collect();
@@ -264,6 +257,29 @@ impl Policies {
                 Err(Reason::NotPermitted(self.nearest(question, &key)))
             }
             Answer::Deny => Err(Reason::Forbidden),
+        }
+    }
+
+    /// What picks the slice for a question.
+    pub(super) fn key(
+        &self,
+        question: &Question,
+        notice: NoticeVersion,
+        purpose: &Purpose,
+        labels: &Labels,
+    ) -> Key {
+        Key {
+            filed: Filed {
+                notice,
+                action: question.action,
+                purpose: purpose.clone(),
+                roles: Arc::clone(&question.caller.roles),
+            },
+            artefact: question.facts.artefact,
+            direction: question.facts.direction,
+            line: labels.line.clone(),
+            department: labels.department.clone(),
+            call_type: labels.call_type.clone(),
         }
     }
 

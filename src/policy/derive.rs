@@ -1,10 +1,10 @@
 //! From clauses to Cedar.
 //!
 //! Policies are built as typed values and printed by Cedar, never pasted from text, so that no
-//! quote, id or name can become syntax. A permit becomes one policy for each of its roles (and one
-//! more where it also shares, since sharing has a context of its own); every other rule becomes one
-//! forbid over its own recordings and all older ones. `docs/policy-guide.md` says which effect
-//! means what; `terms.rs` writes the conditions.
+//! quote, id or name can become syntax. A permit becomes one policy for each of its roles; every
+//! other rule becomes one forbid over its own recordings and all older ones.
+//! `docs/policy-guide.md` says which effect means what; `terms.rs` writes the conditions. For a
+//! slice, what is known of all its questions is settled beforehand ([`Terms::settled`]).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,6 +16,7 @@ use cedar_policy::pst::{
     SmolStr,
 };
 
+use super::slice::Key;
 use super::terms::{self, BadName, Condition, Doubt};
 use crate::facts::Consent;
 use crate::identity::Role;
@@ -26,30 +27,118 @@ use crate::notice::{
 };
 use crate::purpose::Purpose;
 
-/// A policy that was derived, and by what it can be found.
+/// A policy that was derived from a clause.
 #[derive(Clone, Debug)]
 pub(super) struct Derived {
-    /// Its `@id`.
-    pub(super) id: String,
-    /// The policy in Cedar.
-    pub(super) policy: Policy,
     /// The clause it comes from, by its place in the notice.
     pub(super) clause: usize,
-    /// What it is filed under.
-    pub(super) filed: Filed,
-    /// What must be true of a question for the policy to apply, beside its scope.
-    pub(super) conditions: Vec<Condition>,
-    /// What a requirement asks for.
-    pub(super) musts: Vec<Condition>,
+    /// What it says.
+    pub(super) terms: Terms,
+    /// The same in Cedar, as it stands in `clauses.cedar`.
+    pub(super) policy: Policy,
 }
 
-/// What a policy is filed under.
+/// What a derived policy says.
 #[derive(Clone, Debug)]
-pub(super) enum Filed {
-    /// A permit: it can only permit this.
-    Permit { role: Role, actions: Vec<Action>, purposes: Vec<Purpose> },
-    /// A forbid: it can only forbid this; no purposes means any.
-    Forbid { actions: Vec<Action>, purposes: Vec<Purpose> },
+pub(super) struct Terms {
+    /// Its `@id`.
+    pub(super) id: String,
+    notice: NoticeVersion,
+    /// The role that a permit is for; a forbid has none.
+    pub(super) role: Option<Role>,
+    /// What it permits or forbids to do.
+    pub(super) actions: Vec<Action>,
+    /// The purposes it is about; none means any.
+    pub(super) purposes: Vec<Purpose>,
+    /// What must be true of a question for it to apply.
+    pub(super) when: Vec<Condition>,
+    /// What a requirement asks for; then it does not apply.
+    pub(super) musts: Vec<Condition>,
+    /// Where it does not apply either.
+    except: Vec<Vec<Condition>>,
+}
+
+impl Terms {
+    /// What is left of the policy for questions of which the key is known: `None` if it cannot
+    /// apply to them. Scope and conditions that the key settles are gone, the rest is for Cedar.
+    ///
+    /// # Errors
+    /// Cedar's, as for [`derive`].
+    pub(super) fn settled(&self, key: &Key) -> Result<Option<Policy>, BadName> {
+        let doubt = if self.role.is_some() { Doubt::Fails } else { Doubt::Holds };
+        let role = self.role.as_ref().is_none_or(|role| key.filed.roles.contains(role));
+        let when = open(&self.when, key, doubt);
+        let (true, true, Some(when)) = (role, self.actions.contains(&key.filed.action), when)
+        else {
+            return Ok(None);
+        };
+        let mut unless = Vec::new();
+        let musts = std::iter::once(&self.musts).filter(|musts| !musts.is_empty());
+        for list in musts.chain(&self.except) {
+            match open(list, key, Doubt::Fails) {
+                // It does not hold here: nothing is excepted.
+                None => {}
+                Some(left) if left.is_empty() => return Ok(None),
+                Some(left) => unless.push(left),
+            }
+        }
+        build(
+            self,
+            PrincipalConstraint::Any,
+            ActionConstraint::Any,
+            &when,
+            &unless,
+            BTreeMap::new(),
+        )
+        .map(Some)
+    }
+}
+
+/// The conditions that the key leaves open; `None` if one of them does not hold.
+fn open<'a>(list: &'a [Condition], key: &Key, doubt: Doubt) -> Option<Vec<&'a Condition>> {
+    let mut left = Vec::new();
+    for condition in list {
+        match condition.settled(key, doubt) {
+            Some(true) => {}
+            Some(false) => return None,
+            None => left.push(condition),
+        }
+    }
+    Some(left)
+}
+
+fn build(
+    of: &Terms,
+    principal: PrincipalConstraint,
+    action: ActionConstraint,
+    when: &[&Condition],
+    unless: &[Vec<&Condition>],
+    annotations: BTreeMap<String, SmolStr>,
+) -> Result<Policy, BadName> {
+    let (effect, doubt) = match of.role {
+        Some(_) => (pst::Effect::Permit, Doubt::Fails),
+        None => (pst::Effect::Forbid, Doubt::Holds),
+    };
+    let resource = match of.role {
+        Some(_) => ResourceConstraint::Any,
+        // Its own recordings and all older ones, from the moment it is in force.
+        None => {
+            let notice = terms::entity("Notice", of.notice.as_str())?;
+            ResourceConstraint::In(EntityOrSlot::Entity(notice))
+        }
+    };
+    let mut clauses = Vec::new();
+    if !when.is_empty() {
+        clauses.push(pst::Clause::When(all(when, doubt)?));
+    }
+    for list in unless {
+        clauses.push(pst::Clause::Unless(all(list, Doubt::Fails)?));
+    }
+    let template =
+        pst::Template::new(PolicyID(SmolStr::from(&of.id)), effect, principal, action, resource)
+            .try_with_clauses(clauses)?
+            .with_annotations(annotations);
+    Policy::from_pst(pst::Policy::Static(template.try_into()?))
 }
 
 /// Derives the policies of a notice, in the order of its clauses.
@@ -82,112 +171,91 @@ impl Builder<'_> {
         let Rule { about, needs, period, clock, .. } = self.rule;
         let granted = about.purposes.iter().flat_map(|p| self.vocabulary.granted_by(p));
         let purposes = in_order(granted);
-        let (shared, used): (Vec<Action>, Vec<Action>) =
-            about.actions.iter().partition(|action| **action == Action::Share);
-        let mut conditions = vec![
-            Condition::GovernedBy(self.notice.as_str().to_owned()),
-            Condition::Purposes(purposes.clone()),
-        ];
-        conditions.extend(self.about(about));
-        conditions.extend(needs.iter().map(|need| Condition::Need(*need)));
-        conditions.extend(period.map(|period| Condition::Within(period, *clock)));
+        let mut when =
+            vec![Condition::GovernedBy(self.notice.clone()), Condition::Purposes(purposes.clone())];
+        when.extend(self.about(about));
+        when.extend(needs.iter().map(|need| Condition::Need(*need)));
+        when.extend(period.map(|period| Condition::Within(period, *clock)));
         for role in &self.rule.roles {
             let id = format!("{}/{}/{role}", self.notice, self.clause.id);
-            let groups = [(id.clone(), &used), (format!("{id}/share"), &shared)];
-            for (own, actions) in groups.into_iter().filter(|(_, actions)| !actions.is_empty()) {
-                let id = if used.is_empty() { id.clone() } else { own };
-                let template = pst::Template::new(
-                    PolicyID(SmolStr::from(&id)),
-                    pst::Effect::Permit,
-                    PrincipalConstraint::In(EntityOrSlot::Entity(terms::entity("Role", role)?)),
-                    actions_in(actions)?,
-                    ResourceConstraint::Any,
-                );
-                let when = all(&conditions, Doubt::Fails)?;
-                found.push(self.derived(
-                    id,
-                    template.try_with_clauses(vec![pst::Clause::When(when)])?,
-                    &purposes,
-                    Filed::Permit {
-                        role: Role::new(role),
-                        actions: actions.clone(),
-                        purposes: purposes.clone(),
-                    },
-                    conditions.clone(),
-                )?);
-            }
+            found.push(self.derived(id, Some(Role::new(role)), purposes.clone(), when.clone())?);
         }
         Ok(())
     }
 
     fn forbid(&self) -> Result<Derived, BadName> {
-        let Rule { about, needs, only, period, clock, except, kind, .. } = self.rule;
+        let Rule { about, period, clock, .. } = self.rule;
         let purposes = self.covered(about);
-        let mut when = Vec::new();
-        if !purposes.is_empty() {
-            when.push(Condition::Purposes(purposes.clone()));
-        }
+        let mut when = vec![Condition::Purposes(purposes.clone())];
+        when.retain(|condition| !condition.is_empty());
         when.extend(self.about(about));
         when.extend(period.map(|period| Condition::Past(period, *clock)));
-        let mut clauses = Vec::new();
-        let mut musts = Vec::new();
-        if !when.is_empty() {
-            clauses.push(pst::Clause::When(all(&when, Doubt::Holds)?));
-        }
-        if *kind == Kind::Require {
-            musts = self.within(only);
-            musts.extend(needs.iter().map(|need| Condition::Need(*need)));
-            clauses.push(pst::Clause::Unless(all(&musts, Doubt::Fails)?));
-        }
-        for except in except {
-            let mut holds = self.within(&except.about);
-            if !except.roles.is_empty() {
-                holds.insert(0, Condition::Roles(except.roles.clone()));
-            }
-            holds.extend(except.needs.iter().map(|need| Condition::Need(*need)));
-            clauses.push(pst::Clause::Unless(all(&holds, Doubt::Fails)?));
-        }
-        let id = format!("{}/{}", self.notice, self.clause.id);
-        let notice = terms::entity("Notice", self.notice.as_str())?;
-        let template = pst::Template::new(
-            PolicyID(SmolStr::from(&id)),
-            pst::Effect::Forbid,
-            PrincipalConstraint::Any,
-            actions_in(&about.actions)?,
-            ResourceConstraint::In(EntityOrSlot::Entity(notice)),
-        );
-        let filed = Filed::Forbid { actions: about.actions.clone(), purposes: purposes.clone() };
-        let template = template.try_with_clauses(clauses)?;
-        Ok(Derived { musts, ..self.derived(id, template, &purposes, filed, when)? })
+        self.derived(format!("{}/{}", self.notice, self.clause.id), None, purposes, when)
     }
 
     fn derived(
         &self,
         id: String,
-        template: pst::Template,
-        purposes: &[Purpose],
-        filed: Filed,
-        conditions: Vec<Condition>,
+        role: Option<Role>,
+        purposes: Vec<Purpose>,
+        when: Vec<Condition>,
     ) -> Result<Derived, BadName> {
+        let Rule { about, needs, only, except, kind, .. } = self.rule;
+        let mut musts = Vec::new();
+        if *kind == Kind::Require {
+            musts = self.within(only);
+            musts.extend(needs.iter().map(|need| Condition::Need(*need)));
+        }
+        let except = except.iter().map(|except| {
+            let mut holds = vec![Condition::Roles(except.roles.clone())];
+            holds.retain(|condition| !condition.is_empty());
+            holds.extend(self.within(&except.about));
+            holds.extend(except.needs.iter().map(|need| Condition::Need(*need)));
+            holds
+        });
+        let annotations = self.annotations(&id, &purposes);
+        let principal = match &role {
+            Some(role) => {
+                PrincipalConstraint::In(EntityOrSlot::Entity(terms::entity("Role", role.as_str())?))
+            }
+            None => PrincipalConstraint::Any,
+        };
+        let terms = Terms {
+            id,
+            notice: self.notice.clone(),
+            role,
+            actions: about.actions.clone(),
+            purposes,
+            when,
+            musts,
+            except: except.collect(),
+        };
+        let when: Vec<&Condition> = terms.when.iter().collect();
+        let musts = std::iter::once(&terms.musts).filter(|musts| !musts.is_empty());
+        let unless: Vec<Vec<&Condition>> =
+            musts.chain(&terms.except).map(|list| list.iter().collect()).collect();
+        let action = actions_in(&about.actions)?;
+        let policy = build(&terms, principal, action, &when, &unless, annotations)?;
+        Ok(Derived { clause: self.index, terms, policy })
+    }
+
+    fn annotations(&self, id: &str, purposes: &[Purpose]) -> BTreeMap<String, SmolStr> {
         let purposes = match purposes {
             [] => "any".to_owned(),
             some => some.iter().map(Purpose::as_str).collect::<Vec<_>>().join(" "),
         };
-        let mut annotations: BTreeMap<String, SmolStr> = [
-            ("id", id.as_str()),
+        let basis = self.clause.basis.map(|basis| ("basis", basis.as_str()));
+        [
+            ("id", id),
             ("clause", &self.clause.id),
             ("quote", &self.clause.quote),
             ("notice", self.notice.as_str()),
             ("purpose", &purposes),
         ]
+        .into_iter()
+        .chain(basis)
         .map(|(name, value)| (name.to_owned(), SmolStr::from(value)))
-        .into();
-        if let Some(basis) = self.clause.basis {
-            annotations.insert("basis".to_owned(), SmolStr::from(basis.as_str()));
-        }
-        let template = template.with_annotations(annotations);
-        let policy = Policy::from_pst(pst::Policy::Static(template.try_into()?))?;
-        Ok(Derived { id, policy, clause: self.index, filed, conditions, musts: Vec::new() })
+        .collect()
     }
 
     /// The conditions of selectors, without purposes and actions.
@@ -244,7 +312,7 @@ fn actions_in(actions: &[Action]) -> Result<ActionConstraint, BadName> {
 }
 
 /// All conditions, joined from the left as the parser reads them.
-fn all(conditions: &[Condition], doubt: Doubt) -> Result<Arc<Expr>, BadName> {
+fn all(conditions: &[&Condition], doubt: Doubt) -> Result<Arc<Expr>, BadName> {
     let mut parts = conditions.iter().map(|condition| condition.expr(doubt));
     let first = parts.next().unwrap_or_else(|| Ok(terms::yes()))?;
     parts.try_fold(first, |all, part| Ok(terms::and(all, part?)))
@@ -265,24 +333,23 @@ pub(super) fn clauses_text(
     derived: &[Derived],
     vocabulary: &Vocabulary,
 ) -> Result<String, String> {
-    let mut text = format!("{}//\n", warning_line("clauses.toml"));
+    let config = cedar_policy_formatter::Config::default();
+    // The formatter wants a comment to go on to the next one.
+    let mut text = format!("{}//", warning_line("clauses.toml"));
     let mut last = None;
     for Derived { policy, clause, .. } in derived {
+        let mut one = String::new();
         if last.replace(*clause) != Some(*clause)
             && let Some(clause) = notice.clauses.get(*clause)
         {
-            let _ = write!(text, "\n// {}\n", Plain(vocabulary).clause(clause));
+            let _ = writeln!(one, "// {}", Plain(vocabulary).clause(clause));
         }
-        let policy = policy.to_cedar().ok_or("a derived policy has no text")?;
-        let _ = writeln!(text, "{policy}");
+        one.push_str(&policy.to_cedar().ok_or("a derived policy has no text")?);
+        // One at a time: the formatter looks through the whole text for each part of it.
+        let pretty = cedar_policy_formatter::policies_str_to_pretty(&one, &config);
+        let _ = write!(text, "\n{}", pretty.map_err(|error| error.to_string())?);
     }
     if derived.is_empty() {
-        return Ok(text);
-    }
-    let config = cedar_policy_formatter::Config::default();
-    let mut text = cedar_policy_formatter::policies_str_to_pretty(&text, &config)
-        .map_err(|error| error.to_string())?;
-    if !text.ends_with('\n') {
         text.push('\n');
     }
     Ok(text)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::slice::Key;
+use super::slice::Filed;
 use super::terms::Condition;
 use super::trial::{bare_facts, caller, circumstances, media};
 use super::{Policies, Question, Stated, Verdict};
@@ -180,7 +180,7 @@ impl Side<'_> {
         purpose: &Purpose,
         action: Action,
     ) -> Vec<Use> {
-        let key = Key {
+        let key = Filed {
             notice: notice.clone(),
             action,
             purpose: purpose.clone(),
@@ -188,7 +188,7 @@ impl Side<'_> {
         };
         let (mut artefacts, mut recipients) = (BTreeSet::new(), BTreeSet::new());
         for (permit, _) in self.policies.slices.index.filed(&key) {
-            for condition in &permit.conditions {
+            for condition in &permit.terms.when {
                 match condition {
                     Condition::Artefacts(list) => artefacts.extend(list.iter().copied()),
                     Condition::Recipients(list) => recipients.extend(list.iter().cloned()),

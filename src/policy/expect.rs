@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::scenario::{Scenario, ScenarioRecording, ScenarioRequest};
 use super::{Ground, Policies, Question, Verdict};
-use crate::notice::{Problem, bad_toml, line_at};
+use crate::notice::{Lines, Problem, bad_toml};
 
 /// One expectation.
 #[derive(Clone, Debug)]
@@ -68,9 +68,10 @@ impl PolicyTest {
                 return Vec::new();
             }
         };
+        let lines = Lines::of(text);
         let mut found = Vec::new();
         for table in tables.test {
-            let line = line_at(text, table.name.span().start);
+            let line = lines.at(table.name.span().start);
             let scenario = Scenario {
                 roles: table.roles,
                 action: table.action,
@@ -84,7 +85,7 @@ impl PolicyTest {
                 "refuse" => false,
                 other => {
                     let message = format!("a decision is `permit` or `refuse`, not `{other}`");
-                    let line = line_at(text, table.decision.span().start);
+                    let line = lines.at(table.decision.span().start);
                     problems.push(Problem::new(file, Some(line), message));
                     continue;
                 }

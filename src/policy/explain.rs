@@ -12,10 +12,9 @@ use cedar_policy::{Authorizer, Decision as Answer, Policy, PolicySet};
 use super::decide::{Gap, Near};
 use super::slice::Key;
 use super::terms::{Condition, Doubt};
-use super::{Citation, Decision, Ground, Policies, Question, Reason, Refusal, Verdict};
+use super::{Citation, Ground, Policies, Question, Reason, Refusal, Verdict};
 use crate::facts::{Consent, Facts};
 use crate::notice::{Need, NoticeVersion, PeriodStart, Plain, in_words, need_in_words};
-use crate::purpose::Purpose;
 
 /// A decision with everything that can be said about it.
 #[derive(Clone, Debug)]
@@ -39,20 +38,13 @@ impl Policies {
     /// nearest to permitting.
     #[must_use]
     pub fn explain(&self, question: Question) -> Explained {
-        let nearest = |question: &Question, decision: &Decision| {
-            let key = Key {
-                notice: decision.notice.clone()?,
-                action: question.action,
-                purpose: question.purpose.clone()?,
-                roles: Arc::clone(&question.caller.roles),
-            };
-            let near = self.nearest(question, &key)?;
+        let told = |near: Near| {
             let missing = match near.gap {
                 Gap::Conditions(unmet) => unmet,
                 Gap::Role => vec!["it is for other roles".to_owned()],
                 Gap::Purpose => vec!["it is for other purposes".to_owned()],
             };
-            Some((near.citation, missing))
+            (near.citation, missing)
         };
         match self.decide(question) {
             Verdict::Permit(permit) => {
@@ -72,14 +64,22 @@ impl Policies {
                     nearest: None,
                 }
             }
-            Verdict::Refuse(refusal) => Explained {
-                permitted: false,
-                sentence: refusal.to_string(),
-                reason: Some(refusal.code()),
-                nearest: nearest(&refusal.question, &refusal.decision),
-                notice: refusal.decision.notice,
-                citations: refusal.decision.citations,
-            },
+            Verdict::Refuse(refusal) => {
+                let nearest = match &refusal.reason {
+                    Reason::NotPermitted(near) => near.clone(),
+                    _ => {
+                        self.key_of(&refusal).and_then(|key| self.nearest(&refusal.question, &key))
+                    }
+                };
+                Explained {
+                    permitted: false,
+                    sentence: refusal.to_string(),
+                    reason: Some(refusal.code()),
+                    nearest: nearest.map(told),
+                    notice: refusal.decision.notice,
+                    citations: refusal.decision.citations,
+                }
+            }
         }
     }
 
@@ -88,8 +88,8 @@ impl Policies {
     /// one for this role.
     pub(super) fn nearest(&self, question: &Question, key: &Key) -> Option<Near> {
         let index = &self.slices.index;
-        let unmet = index.filed(key).filter_map(|(permit, citation)| {
-            let unmet = self.unmet(question, &key.purpose, &permit.conditions);
+        let unmet = index.filed(&key.filed).filter_map(|(permit, citation)| {
+            let unmet = self.unmet(question, key, &permit.terms.when);
             Some(Near { citation: citation?, gap: Gap::Conditions(unmet) })
         });
         let fewest = |near: &Near| match &near.gap {
@@ -103,18 +103,28 @@ impl Policies {
         };
         unmet
             .min_by_key(fewest)
-            .or_else(|| index.of_purpose(key).find_map(first(Gap::Role)))
-            .or_else(|| index.of_roles(key).find_map(first(Gap::Purpose)))
+            .or_else(|| index.of_purpose(&key.filed).find_map(first(Gap::Role)))
+            .or_else(|| index.of_roles(&key.filed).find_map(first(Gap::Purpose)))
+    }
+
+    /// The key of a question that was refused, if it came so far.
+    fn key_of(&self, refusal: &Refusal) -> Option<Key> {
+        let Refusal { question, decision, .. } = refusal;
+        let (notice, purpose) = (decision.notice.clone()?, question.purpose.as_ref()?);
+        Some(self.key(question, notice, purpose, &decision.labels))
     }
 
     /// What the conditions that do not hold ask for, each with what is so.
-    fn unmet(&self, question: &Question, purpose: &Purpose, all: &[Condition]) -> Vec<String> {
-        let failing = all.iter().filter(|condition| !self.holds(question, purpose, condition));
+    fn unmet(&self, question: &Question, key: &Key, all: &[Condition]) -> Vec<String> {
+        let failing = all.iter().filter(|condition| !self.holds(question, key, condition));
         failing.map(|condition| self.say_unmet(question, condition)).collect()
     }
 
-    /// Whether one condition holds, by Cedar itself.
-    fn holds(&self, question: &Question, purpose: &Purpose, condition: &Condition) -> bool {
+    /// Whether one condition is known to hold; what the key leaves open is Cedar's to say.
+    fn holds(&self, question: &Question, key: &Key, condition: &Condition) -> bool {
+        if let Some(settled) = condition.settled(key, Doubt::Fails) {
+            return settled;
+        }
         let holds = || {
             let when = pst::Clause::When(condition.expr(Doubt::Fails).ok()?);
             let template = pst::Template::new(
@@ -127,7 +137,7 @@ impl Policies {
             let template = template.try_with_clauses(vec![when]).ok()?;
             let policy = Policy::from_pst(pst::Policy::Static(template.try_into().ok()?)).ok()?;
             let set = PolicySet::from_policies([policy]).ok()?;
-            let request = self.names.request(question, purpose, None).ok()?;
+            let request = self.names.request(question, &key.filed.purpose, None).ok()?;
             let entities = self.names.entities(question, self).ok()?;
             Some(Authorizer::new().is_authorized(&request, &set, &entities).decision())
         };
@@ -209,17 +219,18 @@ impl Policies {
 
     /// Why a clause forbids, beyond its words: the period that has passed, what it asks for and
     /// does not find, and what nobody knows.
-    pub(super) fn said_of_forbid(&self, question: &Question, policy: &str) -> Option<String> {
-        let purpose = question.purpose.as_ref()?;
-        let (conditions, musts) = self.slices.index.reasons(policy)?;
-        let applies = conditions.iter().filter_map(|condition| match condition {
+    pub(super) fn said_of_forbid(&self, refusal: &Refusal) -> Option<String> {
+        let question = &refusal.question;
+        let key = self.key_of(refusal)?;
+        let forbid = self.slices.index.forbid(&refusal.citation()?.policy)?;
+        let applies = forbid.terms.when.iter().filter_map(|condition| match condition {
             Condition::Past(..) => Some(self.say_past(question, condition)),
-            _ if self.holds(question, purpose, condition) => None,
+            _ if self.holds(question, &key, condition) => None,
             // It applies, but does not hold: nobody knows, and doubt refuses.
             _ => Some(say_doubt(condition)),
         });
         let mut said: Vec<String> = applies.collect();
-        said.extend(self.unmet(question, purpose, musts));
+        said.extend(self.unmet(question, &key, &forbid.terms.musts));
         let said = said.join("; and ");
         let mut chars = said.chars();
         Some(chars.next()?.to_uppercase().chain(chars).collect())

@@ -166,7 +166,12 @@ impl Loader {
                         quote: clause.quote.clone(),
                         notice: notice.version.clone(),
                     };
-                    self.take(&file(notice, "clauses.toml"), &policy.id, &policy.policy, ground);
+                    self.take(
+                        &file(notice, "clauses.toml"),
+                        &policy.terms.id,
+                        &policy.policy,
+                        ground,
+                    );
                 }
             }
             self.index.add_notice(&notice.version, derived);

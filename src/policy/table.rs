@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::slice::Key;
+use super::slice::Filed;
 use super::terms::Condition;
 use super::trial::{bare_facts, caller, media};
 use super::{DerivedFile, Ground, Policies, Question, Reason, Stated, Verdict};
@@ -84,7 +84,7 @@ impl Policies {
         purpose: &Purpose,
         action: Action,
     ) -> (BTreeSet<Artefact>, Vec<Option<String>>) {
-        let key = Key {
+        let key = Filed {
             notice: notice.version.clone(),
             action,
             purpose: purpose.clone(),
@@ -92,7 +92,7 @@ impl Policies {
         };
         let (mut artefacts, mut recipients) = (BTreeSet::new(), BTreeSet::new());
         for (permit, _) in self.slices.index.filed(&key) {
-            for condition in &permit.conditions {
+            for condition in &permit.terms.when {
                 match condition {
                     Condition::Artefacts(list) => artefacts.extend(list.iter().copied()),
                     Condition::Recipients(list) => recipients.extend(list.iter().cloned()),

@@ -11,8 +11,9 @@ use cedar_policy::pst::{
     BinaryOp, EntityType, EntityUID, Expr, Literal, Name, SmolStr, UnaryOp, Var,
 };
 
+use super::slice::Key;
 use crate::media::{Action, Artefact, Direction};
-use crate::notice::{Circumstance, Need, Period, PeriodStart};
+use crate::notice::{Circumstance, Need, NoticeVersion, Period, PeriodStart};
 use crate::purpose::Purpose;
 
 /// The namespace of every type.
@@ -22,7 +23,7 @@ pub(super) const NAMESPACE: &str = "Noticegate";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     /// The recording is governed by this notice.
-    GovernedBy(String),
+    GovernedBy(NoticeVersion),
     /// It is asked for one of these purposes.
     Purposes(Vec<Purpose>),
     /// It is one of these kinds.
@@ -69,7 +70,7 @@ impl Condition {
         Ok(match self {
             Self::GovernedBy(version) => and(
                 has(Var::Resource, "notice"),
-                equal(attribute(Var::Resource, "notice"), literal("Notice", version)?),
+                equal(attribute(Var::Resource, "notice"), literal("Notice", version.as_str())?),
             ),
             Self::Purposes(list) => one_of(
                 attribute(Var::Context, "purpose"),
@@ -139,6 +140,36 @@ impl Condition {
 }
 
 impl Condition {
+    /// Whether it holds for every question of this key; `None` if that depends on more.
+    pub(super) fn settled(&self, key: &Key, doubt: Doubt) -> Option<bool> {
+        let known = |list: &[String], id: &Option<String>| match id {
+            Some(id) => list.contains(id),
+            None => doubt == Doubt::Holds,
+        };
+        Some(match self {
+            Self::GovernedBy(notice) => *notice == key.filed.notice,
+            Self::Purposes(list) => list.contains(&key.filed.purpose),
+            Self::Actions(list) => list.contains(&key.filed.action),
+            Self::Roles(list) => {
+                key.filed.roles.iter().any(|role| list.iter().any(|id| id == role.as_str()))
+            }
+            Self::Artefacts(list) => list.contains(&key.artefact),
+            Self::Directions(list) => match &key.direction {
+                Some(direction) => list.contains(direction),
+                None => doubt == Doubt::Holds,
+            },
+            Self::Lines(list) => known(list, &key.line),
+            Self::Departments(list) => known(list, &key.department),
+            Self::CallTypes(list) => known(list, &key.call_type),
+            Self::Labels(_)
+            | Self::Recipients(_)
+            | Self::Countries(_)
+            | Self::Need(_)
+            | Self::Within(..)
+            | Self::Past(..) => return None,
+        })
+    }
+
     /// True if it is a list that names nothing, and so asks for nothing.
     pub(super) fn is_empty(&self) -> bool {
         match self {

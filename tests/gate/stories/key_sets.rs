@@ -200,7 +200,8 @@ async fn start(issuer: &str, config: &str) -> (World, KeyServer) {
     let (world, server) = prepare(issuer, config).await;
     server.publish(&[&world.key]);
     let world = world.started();
-    assert_eq!(try_with(&world, &world.key).await.status, 200);
+    let answer = try_with(&world, &world.key).await;
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     assert_eq!(server.count(), 1);
     (world, server)
 }
