@@ -163,9 +163,6 @@ where
             tracing::error!(%error, "new policies wait until they can be recorded");
             return false;
         }
-        for warning in policies.warnings() {
-            tracing::warn!("{warning}");
-        }
         self.in_force.replace(policies);
         self.metrics.reloaded(Reload::Loaded);
         self.metrics.policies_in_force(digest.as_str(), self.clock.now().as_second());

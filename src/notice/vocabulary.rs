@@ -35,7 +35,7 @@ pub struct Vocabulary {
     pub labels: BTreeMap<String, Word>,
     /// The line of each number: asked for at every decision.
     line_of: HashMap<String, String>,
-    /// Beginnings of words that tell a sentence about recordings; see [`super::coverage`].
+    /// Beginnings of words that tell a sentence about recordings.
     pub coverage_words: Vec<String>,
 }
 

@@ -98,7 +98,7 @@ impl Draft {
     /// # Errors
     /// What is wrong, if something is: a broken folder derives nothing.
     pub fn derive(&self) -> Result<Vec<DerivedFile>, Vec<Problem>> {
-        if self.problems.iter().any(|problem| !problem.warning) {
+        if !self.problems.is_empty() {
             return Err(self.problems.clone());
         }
         let schema = derive::schema_text(&self.vocabulary);

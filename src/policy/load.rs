@@ -44,7 +44,6 @@ pub struct Policies {
     pub(super) slices: Slices,
     schema: Schema,
     all: PolicySet,
-    warnings: Vec<Problem>,
 }
 
 /// Policies that may not decide, with everything that is wrong with them.
@@ -119,12 +118,6 @@ impl Policies {
         self.all.policies().count()
     }
 
-    /// What is worth a look, though nothing forbids it.
-    #[must_use]
-    pub fn warnings(&self) -> &[Problem] {
-        &self.warnings
-    }
-
     /// The full set, for the comparison with slices.
     pub(super) fn all(&self) -> &PolicySet {
         &self.all
@@ -180,10 +173,10 @@ impl Loader {
         self.validate(&schema);
         let names = Names::new(draft.vocabulary.purposes.keys());
         let names = names.map_err(|error| self.add(SCHEMA_FILE, None, error));
-        let (Ok(names), true) = (names, self.problems.iter().all(|p| p.warning)) else {
+        let (Ok(names), true) = (names, self.problems.is_empty()) else {
             return Err(LoadError { problems: self.problems });
         };
-        let mut policies = Policies {
+        let policies = Policies {
             digest: sources.digest(),
             roles: draft.vocabulary.roles.keys().map(|role| Role::new(role)).collect(),
             vocabulary: draft.vocabulary,
@@ -192,14 +185,9 @@ impl Loader {
             slices: Slices::new(self.index),
             schema,
             all: self.all,
-            warnings: Vec::new(),
         };
-        self.problems.extend(policies.dead_permits());
-        if self.problems.iter().any(|problem| !problem.warning) {
-            return Err(LoadError { problems: self.problems });
-        }
-        policies.warnings = self.problems;
-        Ok(policies)
+        let problems = policies.dead_permits();
+        if problems.is_empty() { Ok(policies) } else { Err(LoadError { problems }) }
     }
 
     /// The derived files must be what the rest derives. Layout counts only in `derive --check`: a
