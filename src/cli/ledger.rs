@@ -144,6 +144,11 @@ fn line(row: &Row) -> String {
             text("/of")
         ),
         "start" => format!("start    with policies {}", text("/policies")),
+        "policies" => format!("policies {} are in force", text("/policies")),
+        "policies-refused" => {
+            let why = text("/detail").lines().nth(1).unwrap_or("look at the whole entry").trim();
+            format!("policies in the folder refused: {why}")
+        }
         "resume" => format!("resume   after: {}", text("/detail")),
         other => other.to_owned(),
     };
