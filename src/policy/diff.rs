@@ -9,16 +9,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::slice::Filed;
-use super::terms::Condition;
-use super::trial::{bare_facts, caller, circumstances, media};
-use super::{Policies, Question, Stated, Verdict};
-use crate::facts::{Consent, Labels};
-use crate::identity::Role;
-use crate::media::{Action, Artefact, Direction};
-use crate::notice::{
-    Circumstance, ConsentForm, Effect, Need, NoticeVersion, Plain, Selectors, need_in_words,
-};
+use super::trial::Use;
+use super::{Policies, Question, Verdict};
+use crate::facts::{Consent, Facts, Labels};
+use crate::media::{Action, Direction};
+use crate::notice::{Circumstance, ConsentForm, Effect, Need, Plain, Selectors, need_in_words};
 use crate::purpose::Purpose;
 
 /// One side of a comparison: policies, and a recording they are asked about.
@@ -43,33 +38,44 @@ pub struct Change {
     pub sentence: String,
 }
 
-/// A use of recordings.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Use {
-    role: String,
-    purpose: Purpose,
-    recipient: Option<String>,
-    action: Action,
-    artefact: Artefact,
-}
-
 /// How far a use is permitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Reach {
     /// The seconds after which it ends, with their name; `None` if it does not.
     until: Option<(i64, String)>,
+    /// The same under a legal hold.
+    until_held: Option<(i64, String)>,
     /// What it needs.
     needs: BTreeSet<String>,
-    /// The kinds of calls, and of not knowing their kind, for which it is permitted.
-    calls: BTreeSet<String>,
+    /// The kinds of calls, and of not knowing their kind, for which it is permitted; and the
+    /// countries of recipients.
+    kinds: BTreeSet<String>,
 }
+
+/// What both sides are asked about.
+struct Asked {
+    /// Every moment at which a period of some clause ends.
+    ends: BTreeMap<i64, String>,
+    /// Every country that some clause names, none, and one that nobody names.
+    countries: BTreeSet<Option<String>>,
+}
+
+/// A code that ISO 3166-1 leaves to its users: no clause's country.
+const ELSEWHERE: &str = "XZ";
 
 /// What changes from one side to the other, by role and purpose.
 #[must_use]
 pub fn compare(old: Side<'_>, new: Side<'_>) -> Vec<Change> {
-    let mut ends = old.ends();
-    ends.extend(new.ends());
-    let (mut before, mut after) = (old.reaches(&ends), new.reaches(&ends));
+    let countries = |side: Side<'_>| side.policies.countries(&Selectors::default());
+    let asked = Asked {
+        ends: old.ends().into_iter().chain(new.ends()).collect(),
+        countries: countries(old)
+            .into_iter()
+            .chain(countries(new))
+            .chain([Some(ELSEWHERE.to_owned())])
+            .collect(),
+    };
+    let (mut before, mut after) = (old.reaches(&asked), new.reaches(&asked));
     // What is told alike of several actions and artefacts is told once.
     let mut told: BTreeMap<(String, bool, Purpose, String), Vec<String>> = BTreeMap::new();
     let uses: BTreeSet<Use> = before.keys().chain(after.keys()).cloned().collect();
@@ -112,16 +118,11 @@ fn differences(before: Option<Reach>, after: Option<Reach>) -> Vec<(bool, String
         (Some(before), Some(after)) => (before, after),
     };
     let mut found = Vec::new();
-    match (&before.until, &after.until) {
-        (None, Some((_, name))) => found.push((true, format!(" after {name} (until now, no end)"))),
-        (Some((_, name)), None) => found.push((false, format!(" after {name}, with no end"))),
-        (Some((a, from)), Some((b, to))) if a > b => {
-            found.push((true, format!(" after {to} (until now, after {from})")));
-        }
-        (Some((a, from)), Some((b, to))) if a < b => {
-            found.push((false, format!(" until {to} (until now, {from})")));
-        }
-        _ => {}
+    found.extend(ending(before.until.as_ref(), after.until.as_ref(), ""));
+    // Told only where a hold makes a difference.
+    if (&before.until, &after.until) != (&before.until_held, &after.until_held) {
+        let held = (before.until_held.as_ref(), after.until_held.as_ref());
+        found.extend(ending(held.0, held.1, " under a legal hold"));
     }
     for need in after.needs.difference(&before.needs) {
         found.push((true, format!(" unless {need}")));
@@ -129,13 +130,32 @@ fn differences(before: Option<Reach>, after: Option<Reach>) -> Vec<(bool, String
     for need in before.needs.difference(&after.needs) {
         found.push((false, format!(" also where it is not known that {need}")));
     }
-    for calls in before.calls.difference(&after.calls) {
-        found.push((true, format!(" of {calls}")));
+    for kind in before.kinds.difference(&after.kinds) {
+        found.push((true, format!(" {kind}")));
     }
-    for calls in after.calls.difference(&before.calls) {
-        found.push((false, format!(" of {calls}")));
+    for kind in after.kinds.difference(&before.kinds) {
+        found.push((false, format!(" {kind}")));
     }
     found
+}
+
+/// What is said of an end that moved.
+fn ending(
+    before: Option<&(i64, String)>,
+    after: Option<&(i64, String)>,
+    held: &str,
+) -> Option<(bool, String)> {
+    match (before, after) {
+        (None, Some((_, name))) => Some((true, format!("{held} after {name} (until now, no end)"))),
+        (Some((_, name)), None) => Some((false, format!("{held} after {name}, with no end"))),
+        (Some((a, from)), Some((b, to))) if a > b => {
+            Some((true, format!("{held} after {to} (until now, after {from})")))
+        }
+        (Some((a, from)), Some((b, to))) if a < b => {
+            Some((false, format!("{held} until {to} (until now, {from})")))
+        }
+        _ => None,
+    }
 }
 
 impl Side<'_> {
@@ -151,7 +171,7 @@ impl Side<'_> {
     }
 
     /// How far each use is permitted that is permitted at all.
-    fn reaches(&self, ends: &BTreeMap<i64, String>) -> BTreeMap<Use, Reach> {
+    fn reaches(&self, asked: &Asked) -> BTreeMap<Use, Reach> {
         let mut found = BTreeMap::new();
         let policies = self.policies;
         let governing = policies.notices.all().iter().rfind(|n| n.header.effective <= self.made);
@@ -160,11 +180,9 @@ impl Side<'_> {
         };
         for role in policies.roles() {
             for purpose in policies.purposes() {
-                for action in Action::ALL {
-                    for of in self.uses(&governing, role, purpose, *action) {
-                        if let Some(reach) = self.reach(&of, ends) {
-                            found.insert(of, reach);
-                        }
+                for of in policies.uses(&governing, role, purpose) {
+                    if let Some(reach) = self.reach(&of, asked) {
+                        found.insert(of, reach);
                     }
                 }
             }
@@ -172,59 +190,30 @@ impl Side<'_> {
         found
     }
 
-    /// The artefacts and recipients that some permit for this names.
-    fn uses(
-        &self,
-        notice: &NoticeVersion,
-        role: &Role,
-        purpose: &Purpose,
-        action: Action,
-    ) -> Vec<Use> {
-        let key = Filed {
-            notice: notice.clone(),
-            action,
-            purpose: purpose.clone(),
-            roles: [role.clone()].into(),
-        };
-        let (mut artefacts, mut recipients) = (BTreeSet::new(), BTreeSet::new());
-        for (permit, _) in self.policies.slices.index.filed(&key) {
-            for condition in &permit.terms.when {
-                match condition {
-                    Condition::Artefacts(list) => artefacts.extend(list.iter().copied()),
-                    Condition::Recipients(list) => recipients.extend(list.iter().cloned()),
-                    _ => {}
-                }
-            }
-        }
-        let recipients: Vec<Option<String>> = match action {
-            Action::Share => recipients.into_iter().map(Some).collect(),
-            Action::Access | Action::Describe | Action::Delete => vec![None],
-        };
-        let each = artefacts.into_iter().flat_map(|artefact| {
-            recipients.iter().map(move |recipient| Use {
-                role: role.as_str().to_owned(),
-                purpose: purpose.clone(),
-                recipient: recipient.clone(),
-                action,
-                artefact,
-            })
-        });
-        each.collect()
-    }
-
     /// How far one use is permitted; `None` if it is not.
-    fn reach(&self, of: &Use, ends: &BTreeMap<i64, String>) -> Option<Reach> {
-        let best = self.best(of)?;
+    fn reach(&self, of: &Use, asked: &Asked) -> Option<Reach> {
+        // A second later, so that a notice that takes effect in between holds.
+        let now = self.made.checked_add(SignedDuration::from_secs(1)).ok()?;
+        let best = self.policies.at_best(of, &Selectors::default(), self.made, now).ok()?;
         let permits = |change: &dyn Fn(&mut Question)| {
             let mut question = best.clone();
             change(&mut question);
-            self.permits(question)
+            matches!(self.policies.decide(question), Verdict::Permit(_))
         };
-        let until = ends.iter().find(|(age, _)| {
-            let age = SignedDuration::from_secs(**age);
-            let later = self.made.checked_add(age).unwrap_or(Timestamp::MAX);
-            !permits(&|question| question.now = later.max(question.now))
-        });
+        let end = |held: bool| {
+            let ends = asked.ends.iter().find(|(age, _)| {
+                let age = SignedDuration::from_secs(**age);
+                let later = self.made.checked_add(age).unwrap_or(Timestamp::MAX);
+                !permits(&|question| {
+                    question.now = later.max(question.now);
+                    let known = &mut facts(question).register.circumstances;
+                    if held && !known.contains(&Circumstance::Hold) {
+                        known.push(Circumstance::Hold);
+                    }
+                })
+            });
+            ends.map(|(age, name)| (*age, name.clone()))
+        };
         let mut needs = BTreeSet::new();
         if !permits(&|question| facts(question).consent = Consent::Unknown) {
             let form = !permits(&|question| {
@@ -247,15 +236,15 @@ impl Side<'_> {
                 needs.insert(need_in_words(need).to_owned());
             }
         }
-        let mut calls = BTreeSet::new();
+        let mut kinds = BTreeSet::new();
         let vocabulary = self.policies.vocabulary();
         for direction in Direction::ALL {
             if permits(&|question| facts(question).direction = Some(*direction)) {
-                calls.insert(format!("{} calls", direction.as_str()));
+                kinds.insert(format!("of {} calls", direction.as_str()));
             }
         }
         if permits(&|question| facts(question).direction = None) {
-            calls.insert("calls of unknown direction".to_owned());
+            kinds.insert("of calls of unknown direction".to_owned());
         }
         type Set = fn(&mut Labels, Option<String>);
         let dimensions: [(&str, Vec<&String>, Set); 4] = [
@@ -272,61 +261,26 @@ impl Side<'_> {
                     set(&mut facts(question).register.labels, Some(id.clone()));
                 };
                 if permits(&with) {
-                    calls.insert(format!("calls of {name} `{id}`"));
+                    kinds.insert(format!("of calls of {name} `{id}`"));
                 }
             }
             if permits(&|question| set(&mut facts(question).register.labels, None)) {
-                calls.insert(format!("calls of unknown {name}"));
+                kinds.insert(format!("of calls of unknown {name}"));
             }
         }
-        Some(Reach { until: until.map(|(age, name)| (*age, name.clone())), needs, calls })
-    }
-
-    /// A question about this use that is permitted, as far as one can be found.
-    fn best(&self, of: &Use) -> Option<Question> {
-        let held = circumstances(false);
-        let free: Vec<Circumstance> =
-            held.iter().copied().filter(|c| *c != Circumstance::Hold).collect();
-        let countries = self.policies.countries_named();
-        let calls: Vec<_> = self.policies.calls(&Selectors::default()).collect();
-        for (direction, labels) in calls {
-            for country in &countries {
-                for held in [&free, &held] {
-                    let mut facts = bare_facts(self.made);
-                    facts.artefact = of.artefact;
-                    facts.direction = direction;
-                    facts.consent = Consent::Given;
-                    facts.encrypted = true;
-                    facts.register.labels = labels.clone();
-                    facts.register.consent_form = Some(ConsentForm::Wrote);
-                    facts.register.circumstances.clone_from(held);
-                    let question = Question {
-                        caller: caller([Role::new(&of.role)]),
-                        action: of.action,
-                        media: media(of.action, &facts),
-                        purpose: Some(of.purpose.clone()),
-                        stated: Stated {
-                            circumstances: circumstances(true),
-                            recipient: of.recipient.clone(),
-                            country: country.clone(),
-                        },
-                        facts: Arc::new(facts),
-                        now: self.made.checked_add(SignedDuration::from_secs(1)).ok()?,
-                    };
-                    if self.permits(question.clone()) {
-                        return Some(question);
-                    }
-                }
+        for country in asked.countries.iter().filter(|_| of.action == Action::Share) {
+            if permits(&|question| question.stated.country.clone_from(country)) {
+                kinds.insert(match country.as_deref() {
+                    Some(ELSEWHERE) => "in any other country".to_owned(),
+                    Some(code) => format!("in {code}"),
+                    None => "in a country that is not known".to_owned(),
+                });
             }
         }
-        None
-    }
-
-    fn permits(&self, question: Question) -> bool {
-        matches!(self.policies.decide(question), Verdict::Permit(_))
+        Some(Reach { until: end(false), until_held: end(true), needs, kinds })
     }
 }
 
-fn facts(question: &mut Question) -> &mut crate::facts::Facts {
+fn facts(question: &mut Question) -> &mut Facts {
     Arc::make_mut(&mut question.facts)
 }

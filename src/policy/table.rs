@@ -1,8 +1,9 @@
 //! `decisions.out`: what the notices permit, as a table that a lawyer can read.
 //!
-//! For each notice, role, purpose and action: what is decided for a recording made when the notice
-//! took effect, by consent, at every age at which some period ends. Uses that nobody has are left
-//! out and counted. The table is golden: a change of it is a change of what is permitted.
+//! For each notice and each use of which one of its permits speaks: what is decided for a recording
+//! made when the notice took effect, by consent, at every age at which something can change; once
+//! with nothing else known, once at its best, once at its best under a legal hold. The table is
+//! golden: a change of it is a change of what is permitted.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,15 +11,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::slice::Filed;
-use super::terms::Condition;
-use super::trial::{bare_facts, caller, media};
-use super::{DerivedFile, Ground, Policies, Question, Reason, Stated, Verdict};
-use crate::facts::{Consent, Labels, Register};
-use crate::identity::Role;
-use crate::media::{Action, Artefact};
-use crate::notice::{Circumstance, Effect, Notice};
-use crate::purpose::Purpose;
+use super::trial::{Use, bare_facts};
+use super::{Citation, DerivedFile, Ground, Policies, Question, Reason, Stated, Verdict};
+use crate::facts::Consent;
+use crate::notice::{Circumstance, Effect, Notice, Selectors};
 
 /// The states that are shown; the others are refused by the guardrails or count as unknown.
 const CONSENTS: [Consent; 3] = [Consent::Given, Consent::Unknown, Consent::Withdrawn];
@@ -36,9 +32,13 @@ impl Policies {
              #   +  permitted by these clauses\n\
              #   -  refused by these clauses and guardrails\n\
              #   .  refused because no clause permits it (and the one that comes nearest)\n\
-             # By consent. Nothing else is known of the call and the request states nothing, but \
-             for \"with all\":\n\
-             # there, every circumstance holds that a clause can ask for, a legal hold among them.\n",
+             # By consent, and:\n\
+             #   nothing known  of the call, and the request states nothing\n\
+             #   at best        it is a call that the clauses allow, to a country that they \
+             allow, and all\n\
+             #                  that a clause can ask for is so, but for a legal hold if it can \
+             do without\n\
+             #   under a hold   the same, and a legal hold lies on the recording\n",
         );
         for notice in self.notices.all() {
             self.notice_table(notice, &mut out);
@@ -54,17 +54,19 @@ impl Policies {
             for purpose in self.purposes() {
                 // What is decided alike shares one heading.
                 let mut groups: Vec<(Vec<String>, String)> = Vec::new();
-                for action in Action::ALL {
-                    let (artefacts, recipients) = self.reach(notice, role, purpose, *action);
-                    for artefact in artefacts {
-                        let of = Use { notice, role, purpose, action: *action, artefact };
-                        let lines = self.use_lines(&of, &recipients, &ages);
-                        let name = format!("{} {}", action.as_str(), artefact.as_str());
-                        match groups.iter_mut().find(|(_, known)| *known == lines) {
-                            _ if lines.is_empty() => {}
-                            Some((names, _)) => names.push(name),
-                            None => groups.push((vec![name], lines)),
-                        }
+                for of in self.uses(&notice.version, role, purpose) {
+                    let lines = self.use_lines(notice, &of, &ages);
+                    let to = of.recipient.as_ref().map(|id| format!(" to {id}"));
+                    let name = format!(
+                        "{} {}{}",
+                        of.action.as_str(),
+                        of.artefact.as_str(),
+                        to.unwrap_or_default()
+                    );
+                    match groups.iter_mut().find(|(_, known)| *known == lines) {
+                        _ if lines.is_empty() => {}
+                        Some((names, _)) => names.push(name),
+                        None => groups.push((vec![name], lines)),
                     }
                 }
                 for (names, lines) in groups {
@@ -73,38 +75,7 @@ impl Policies {
                 }
             }
         }
-        let _ = writeln!(out, "\n  every other use: refused, whatever holds");
-    }
-
-    /// The artefacts and recipients that some permit for this names.
-    fn reach(
-        &self,
-        notice: &Notice,
-        role: &Role,
-        purpose: &Purpose,
-        action: Action,
-    ) -> (BTreeSet<Artefact>, Vec<Option<String>>) {
-        let key = Filed {
-            notice: notice.version.clone(),
-            action,
-            purpose: purpose.clone(),
-            roles: [role.clone()].into(),
-        };
-        let (mut artefacts, mut recipients) = (BTreeSet::new(), BTreeSet::new());
-        for (permit, _) in self.slices.index.filed(&key) {
-            for condition in &permit.terms.when {
-                match condition {
-                    Condition::Artefacts(list) => artefacts.extend(list.iter().copied()),
-                    Condition::Recipients(list) => recipients.extend(list.iter().cloned()),
-                    _ => {}
-                }
-            }
-        }
-        let recipients = match action {
-            Action::Share => recipients.into_iter().map(Some).collect(),
-            Action::Access | Action::Describe | Action::Delete => vec![None],
-        };
-        (artefacts, recipients)
+        let _ = writeln!(out, "\n  every other use: refused");
     }
 
     /// The ages at which something can change: at first, when a period of this notice or of a
@@ -129,108 +100,77 @@ impl Policies {
         ages.into_iter().map(|(age, name)| (name, age)).collect()
     }
 
-    /// The lines of one use; empty if it is never permitted.
-    fn use_lines(
-        &self,
-        of: &Use<'_>,
-        recipients: &[Option<String>],
-        ages: &[(String, i64)],
-    ) -> String {
-        let mut rows: Vec<(String, Vec<String>, bool)> = Vec::new();
-        for recipient in recipients {
-            let to = recipient.as_ref().map(|id| format!(" to {id}")).unwrap_or_default();
-            let mut of_consent = Vec::new();
-            for (with_all, note) in [(false, ""), (true, ", with all")] {
-                for consent in CONSENTS {
-                    let cells = ages
-                        .iter()
-                        .map(|(_, age)| self.cell(of, recipient.as_ref(), consent, with_all, *age));
-                    let label = format!("{}{note}", consent.as_str());
-                    of_consent.push((label, cells.collect::<Vec<String>>()));
-                }
-            }
-            for (label, cells) in merge(of_consent) {
-                let permitted = cells.iter().any(|cell| cell.starts_with('+'));
-                rows.push((format!("{to} | {label}"), cells, permitted));
-            }
-            // What is shared with nobody says nothing about this recipient.
-            let useful =
-                rows.iter().any(|(name, _, on)| *on && name.starts_with(&format!("{to} |")));
-            if !useful {
-                rows.retain(|(name, ..)| !name.starts_with(&format!("{to} |")));
-            }
-        }
-        if !rows.iter().any(|(.., permitted)| *permitted) {
+    /// The lines of one use; empty if it is not permitted even at its best.
+    fn use_lines(&self, notice: &Notice, of: &Use, ages: &[(String, i64)]) -> String {
+        let made = notice.header.effective;
+        let Ok(best) = self.at_best(of, &Selectors::default(), made, made) else {
             return String::new();
+        };
+        let mut held = best.clone();
+        let register = &mut Arc::make_mut(&mut held.facts).register;
+        if !register.circumstances.contains(&Circumstance::Hold) {
+            register.circumstances.push(Circumstance::Hold);
         }
+        let plain = of.question(bare_facts(made), Stated::default(), made);
+        let rows = [("nothing known", plain), ("at best", best), ("under a hold", held)];
+        let rows = rows.map(|(name, question)| {
+            let by_consent = CONSENTS.map(|consent| {
+                let cells = ages.iter().map(|(_, age)| self.cell(&question, consent, *age));
+                (consent.as_str(), cells.collect::<Vec<String>>())
+            });
+            (name, alike(by_consent))
+        });
         let mut out = String::new();
         let width = ages.iter().map(|(age, _)| age.len()).max().unwrap_or(0);
-        for (name, cells, _) in rows {
-            let _ = writeln!(out, "    {}", name.trim_start_matches(" | ").trim());
-            let mut before: Option<&String> = None;
-            for ((age, _), cell) in ages.iter().zip(&cells) {
-                // An age at which the same is decided as at the one before is left out.
-                if before.replace(cell) != Some(cell) {
-                    let _ = writeln!(out, "      {age:width$}  {cell}");
+        for (names, by_consent) in alike(rows) {
+            for (consents, cells) in by_consent {
+                let consents = match consents.len() == CONSENTS.len() {
+                    true => "whatever the consent".to_owned(),
+                    false => consents.join(" / "),
+                };
+                let _ = writeln!(out, "    {} | {consents}", names.join(" / "));
+                let mut before: Option<&String> = None;
+                for ((age, _), cell) in ages.iter().zip(&cells) {
+                    // An age at which the same is decided as at the one before is left out.
+                    if before.replace(cell) != Some(cell) {
+                        let _ = writeln!(out, "      {age:width$}  {cell}");
+                    }
                 }
             }
         }
         out
     }
 
-    fn cell(
-        &self,
-        of: &Use<'_>,
-        recipient: Option<&String>,
-        consent: Consent,
-        with_all: bool,
-        age: i64,
-    ) -> String {
-        let made = of.notice.header.effective;
-        let mut facts = bare_facts(made);
+    /// What is decided with this consent and at this age.
+    fn cell(&self, question: &Question, consent: Consent, age: i64) -> String {
+        let mut question = question.clone();
+        let facts = Arc::make_mut(&mut question.facts);
         facts.consent = consent;
-        facts.artefact = of.artefact;
-        let held = |of_request: bool| -> Vec<Circumstance> {
-            let all = Circumstance::ALL.iter().copied().filter(|_| with_all);
-            all.filter(|circumstance| circumstance.is_of_request() == of_request).collect()
-        };
-        if with_all {
-            facts.encrypted = true;
-            facts.register = Register {
-                consent_form: (consent == Consent::Given)
-                    .then_some(crate::notice::ConsentForm::Wrote),
-                circumstances: held(false),
-                labels: Labels { labels: Some(Vec::new()), ..Labels::default() },
-                ..Register::default()
-            };
-        }
-        let now = made.checked_add(SignedDuration::from_secs(age)).unwrap_or(Timestamp::MAX);
-        let stated =
-            Stated { circumstances: held(true), recipient: recipient.cloned(), country: None };
-        let question = Question {
-            caller: caller([of.role.clone()]),
-            action: of.action,
-            media: media(of.action, &facts),
-            purpose: Some(of.purpose.clone()),
-            stated,
-            facts: Arc::new(facts),
-            now,
-        };
+        facts.register.consent_form =
+            facts.register.consent_form.filter(|_| consent == Consent::Given);
+        let later = facts.started_at.checked_add(SignedDuration::from_secs(age));
+        question.now = later.unwrap_or(Timestamp::MAX);
         word(&self.decide(question))
     }
 }
 
-struct Use<'a> {
-    notice: &'a Notice,
-    role: &'a Role,
-    purpose: &'a Purpose,
-    action: Action,
-    artefact: Artefact,
+/// Puts what is alike under its names together.
+fn alike<T: PartialEq>(
+    rows: impl IntoIterator<Item = (&'static str, T)>,
+) -> Vec<(Vec<&'static str>, T)> {
+    let mut found: Vec<(Vec<&'static str>, T)> = Vec::new();
+    for (name, row) in rows {
+        match found.iter_mut().find(|(_, known)| *known == row) {
+            Some((names, _)) => names.push(name),
+            None => found.push((vec![name], row)),
+        }
+    }
+    found
 }
 
 /// A decision in one word and its clauses.
 fn word(verdict: &Verdict) -> String {
-    let names = |citations: &[Arc<super::Citation>]| {
+    let names = |citations: &[Arc<Citation>]| {
         let names: BTreeSet<String> = citations.iter().map(|citation| name(citation)).collect();
         names.into_iter().collect::<Vec<_>>().join(", ")
     };
@@ -244,26 +184,9 @@ fn word(verdict: &Verdict) -> String {
     }
 }
 
-fn name(citation: &super::Citation) -> String {
+fn name(citation: &Citation) -> String {
     match &citation.ground {
         Ground::Clause { clause, notice, .. } => format!("{notice}/{clause}"),
         Ground::Guardrail { .. } => citation.policy.clone(),
     }
-}
-
-/// Consents for which the same is decided share a row.
-fn merge(rows: Vec<(String, Vec<String>)>) -> Vec<(String, Vec<String>)> {
-    let mut merged: Vec<(Vec<String>, Vec<String>)> = Vec::new();
-    let all = rows.len();
-    for (label, cells) in rows {
-        match merged.iter_mut().find(|(_, known)| *known == cells) {
-            Some((labels, _)) => labels.push(label),
-            None => merged.push((vec![label], cells)),
-        }
-    }
-    let said = |labels: Vec<String>| match labels.len() == all {
-        true => "whatever the consent".to_owned(),
-        false => labels.join(" / "),
-    };
-    merged.into_iter().map(|(labels, cells)| (said(labels), cells)).collect()
 }

@@ -1,9 +1,9 @@
-//! Trying permits at their best: one that is refused even then is dead.
+//! Trying uses at their best: with every consent and circumstance there can be, on whatever call
+//! will do.
 //!
-//! Each use that a permit grants is decided for a recording made the moment its notice took effect,
-//! with every consent and circumstance there can be, on whatever call the permit allows. If a
-//! prohibition or guardrail still refuses, the two sentences contradict each other, or the
-//! guardrail makes the sentence untrue.
+//! A permit whose use is refused even then, for a recording made the moment its notice took effect,
+//! is dead: a prohibition contradicts it, or a guardrail makes the sentence untrue. The table of
+//! decisions and the comparison of policies start from the same question.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,14 +11,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::draft::file;
-use super::{Ground, Policies, Question, Reason, Stated, Verdict};
+use super::slice::Filed;
+use super::terms::Condition;
+use super::{Citation, Ground, Policies, Question, Reason, Stated, Verdict};
 use crate::facts::{Consent, Facts, Labels, Register};
 use crate::identity::{Caller, Proof, Role};
 use crate::media::{
     AccountSid, Action, Artefact, AudioFormat, Direction, Form, MediaRef, RecordingSid,
 };
 use crate::notice::{
-    Circumstance, Clause, ConsentForm, Effect, Kind, Notice, Problem, Rule, Selectors,
+    Circumstance, Clause, ConsentForm, Effect, Kind, Notice, NoticeVersion, Problem, Rule,
+    Selectors,
 };
 use crate::purpose::Purpose;
 
@@ -61,7 +64,136 @@ pub(super) fn media(action: Action, facts: &Facts) -> MediaRef {
     MediaRef { account: facts.account, recording: facts.recording, form }
 }
 
+/// A use of recordings.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Use {
+    pub(super) role: String,
+    pub(super) purpose: Purpose,
+    pub(super) recipient: Option<String>,
+    pub(super) action: Action,
+    pub(super) artefact: Artefact,
+}
+
+impl Use {
+    /// The question whether this may be done, now, with what is known and stated.
+    pub(super) fn question(&self, facts: Facts, stated: Stated, now: Timestamp) -> Question {
+        Question {
+            caller: caller([Role::new(&self.role)]),
+            action: self.action,
+            media: media(self.action, &facts),
+            purpose: Some(self.purpose.clone()),
+            stated: Stated { recipient: self.recipient.clone(), ..stated },
+            facts: Arc::new(Facts { artefact: self.artefact, ..facts }),
+            now,
+        }
+    }
+}
+
+/// All uses of these actions, artefacts and recipients by a role for a purpose.
+fn uses_of<'a>(
+    role: &'a str,
+    purpose: &'a Purpose,
+    action: Action,
+    artefacts: impl IntoIterator<Item = Artefact>,
+    recipients: impl Iterator<Item = &'a String>,
+) -> Vec<Use> {
+    let recipients: Vec<Option<String>> = match action {
+        Action::Share => recipients.cloned().map(Some).collect(),
+        Action::Access | Action::Describe | Action::Delete => vec![None],
+    };
+    let each = artefacts.into_iter().flat_map(|artefact| {
+        recipients.iter().map(move |recipient| Use {
+            role: role.to_owned(),
+            purpose: purpose.clone(),
+            recipient: recipient.clone(),
+            action,
+            artefact,
+        })
+    });
+    each.collect()
+}
+
 impl Policies {
+    /// The uses by a role for a purpose of which some permit of a notice speaks, in order.
+    pub(super) fn uses(&self, notice: &NoticeVersion, role: &Role, purpose: &Purpose) -> Vec<Use> {
+        let mut found = Vec::new();
+        for action in Action::ALL {
+            let filed = Filed {
+                notice: notice.clone(),
+                action: *action,
+                purpose: purpose.clone(),
+                roles: [role.clone()].into(),
+            };
+            let (mut artefacts, mut recipients) = (BTreeSet::new(), BTreeSet::new());
+            for (permit, _) in self.slices.index.filed(&filed) {
+                for condition in &permit.terms.when {
+                    match condition {
+                        Condition::Artefacts(list) => artefacts.extend(list.iter().copied()),
+                        Condition::Recipients(list) => recipients.extend(list),
+                        _ => {}
+                    }
+                }
+            }
+            let recipients = recipients.into_iter();
+            found.extend(uses_of(role.as_str(), purpose, *action, artefacts, recipients));
+        }
+        found
+    }
+
+    /// A question about this use that is permitted: every consent and circumstance there can be,
+    /// without a legal hold if that will do, on some call that `about` selects.
+    ///
+    /// # Errors
+    /// What forbids it even then, if a clause or guardrail does.
+    pub(super) fn at_best(
+        &self,
+        of: &Use,
+        about: &Selectors,
+        made: Timestamp,
+        now: Timestamp,
+    ) -> Result<Question, Option<Arc<Citation>>> {
+        let held = circumstances(false);
+        // A hold allows some uses and stops deletion: both are tried.
+        let free: Vec<Circumstance> =
+            held.iter().copied().filter(|c| *c != Circumstance::Hold).collect();
+        let countries = match of.action {
+            Action::Share => self.countries(about),
+            Action::Access | Action::Describe | Action::Delete => vec![None],
+        };
+        let mut forbidden_by = None;
+        for (direction, labels) in self.calls(about) {
+            let tried = countries.iter().flat_map(|country| [(country, &free), (country, &held)]);
+            for (country, circumstances_held) in tried {
+                let mut facts = bare_facts(made);
+                facts.encrypted = true;
+                facts.consent = Consent::Given;
+                facts.direction = Some(direction);
+                facts.register = Register {
+                    labels: labels.clone(),
+                    consent_form: Some(ConsentForm::Wrote),
+                    circumstances: circumstances_held.clone(),
+                    ..Register::default()
+                };
+                let stated = Stated {
+                    circumstances: circumstances(true),
+                    recipient: None,
+                    country: country.clone(),
+                };
+                let question = of.question(facts, stated, now);
+                match self.decide(question.clone()) {
+                    Verdict::Permit(_) => return Ok(question),
+                    // Another reason is the permit's own: it asks for a hold, say.
+                    Verdict::Refuse(refusal) if refusal.reason == Reason::Forbidden => {
+                        let first = refusal.decision.citations.into_iter().next();
+                        forbidden_by = forbidden_by.or(first);
+                    }
+                    Verdict::Refuse(_) => {}
+                }
+            }
+        }
+        Err(forbidden_by)
+    }
+
     /// The permits that can never permit, with what refuses them.
     pub(super) fn dead_permits(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -72,8 +204,11 @@ impl Policies {
                 if rule.kind != Kind::Permit {
                     continue;
                 }
-                for of in uses(rule) {
-                    let Some(dead) = self.dead(notice, rule, &of) else { continue };
+                for of in stated_uses(rule) {
+                    let made = notice.header.effective;
+                    let Err(Some(dead)) = self.at_best(&of, &rule.about, made, made) else {
+                        continue;
+                    };
                     if told.insert((clause.id.clone(), dead.policy.clone())) {
                         problems.push(contradiction(notice, clause, &of, &dead));
                     }
@@ -83,60 +218,8 @@ impl Policies {
         problems
     }
 
-    /// What refuses this use whatever the call.
-    fn dead(&self, notice: &Notice, rule: &Rule, of: &Use<'_>) -> Option<Arc<super::Citation>> {
-        let mut refused_by = None;
-        let held = circumstances(false);
-        // A hold allows some uses and stops deletion: both are tried.
-        let free: Vec<Circumstance> =
-            held.iter().copied().filter(|c| *c != Circumstance::Hold).collect();
-        let countries = self.countries(notice, &rule.about);
-        for (direction, labels) in self.calls(&rule.about) {
-            let tried = countries.iter().flat_map(|country| [(country, &held), (country, &free)]);
-            for (country, circumstances_held) in tried {
-                let mut facts = bare_facts(notice.header.effective);
-                facts.encrypted = true;
-                facts.consent = Consent::Given;
-                facts.direction = direction;
-                facts.artefact = of.artefact;
-                facts.register = Register {
-                    labels: labels.clone(),
-                    consent_form: Some(ConsentForm::Wrote),
-                    circumstances: circumstances_held.clone(),
-                    ..Register::default()
-                };
-                let question = Question {
-                    caller: caller([Role::new(of.role)]),
-                    action: of.action,
-                    media: media(of.action, &facts),
-                    purpose: Some(of.purpose.clone()),
-                    stated: Stated {
-                        circumstances: circumstances(true),
-                        recipient: of.recipient.map(str::to_owned),
-                        country: country.clone(),
-                    },
-                    facts: Arc::new(facts),
-                    now: notice.header.effective,
-                };
-                match self.decide(question) {
-                    Verdict::Permit(_) => return None,
-                    // Another reason is the permit's own: it asks for a hold, say.
-                    Verdict::Refuse(refusal) if refusal.reason == Reason::Forbidden => {
-                        let first = refusal.decision.citations.into_iter().next();
-                        refused_by = refused_by.or(first);
-                    }
-                    Verdict::Refuse(_) => {}
-                }
-            }
-        }
-        refused_by
-    }
-
-    /// The calls that a permit is about, as far as they differ in what can be selected.
-    pub(super) fn calls(
-        &self,
-        about: &Selectors,
-    ) -> impl Iterator<Item = (Option<Direction>, Labels)> + use<> {
+    /// The calls that selectors are about, as far as they differ in what can be selected.
+    fn calls(&self, about: &Selectors) -> impl Iterator<Item = (Direction, Labels)> + use<> {
         let vocabulary = &self.vocabulary;
         let or_all = |list: &[String], all: Vec<String>| -> Vec<Option<String>> {
             match list.is_empty() {
@@ -145,120 +228,78 @@ impl Policies {
                 false => list.iter().cloned().map(Some).collect(),
             }
         };
-        let lines = or_all(&about.lines, vocabulary.lines.keys().cloned().collect());
-        let departments =
-            or_all(&about.departments, vocabulary.departments.keys().cloned().collect());
-        let call_types = or_all(&about.call_types, vocabulary.call_types.keys().cloned().collect());
-        let labels: Vec<Vec<String>> = match about.labels.is_empty() {
-            true => vec![Vec::new()],
-            false => about.labels.iter().map(|label| vec![label.clone()]).collect(),
-        };
         let directions = match about.directions.is_empty() {
             true => Direction::ALL.to_vec(),
             false => about.directions.clone(),
         };
-        let mut found = Vec::new();
-        for direction in &directions {
-            for line in &lines {
-                for department in &departments {
-                    for call_type in &call_types {
-                        for labels in &labels {
-                            found.push((
-                                Some(*direction),
-                                Labels {
-                                    line: line.clone(),
-                                    department: department.clone(),
-                                    call_type: call_type.clone(),
-                                    labels: Some(labels.clone()),
-                                },
-                            ));
-                        }
-                    }
-                }
-                if found.len() > CALLS_MAX {
-                    break;
-                }
+        let call_types = or_all(&about.call_types, vocabulary.call_types.keys().cloned().collect());
+        let departments =
+            or_all(&about.departments, vocabulary.departments.keys().cloned().collect());
+        let lines = or_all(&about.lines, vocabulary.lines.keys().cloned().collect());
+        let labels: Vec<Vec<String>> = match about.labels.is_empty() {
+            true => vec![Vec::new()],
+            false => about.labels.iter().map(|label| vec![label.clone()]).collect(),
+        };
+        let sizes =
+            [directions.len(), labels.len(), call_types.len(), departments.len(), lines.len()];
+        let all = sizes.iter().fold(1usize, |all, size| all.saturating_mul(*size));
+        // Made one by one: most uses are permitted on the first.
+        (0..all.min(CALLS_MAX)).filter_map(move |number| {
+            let mut rest = number;
+            let mut pick = |size: usize| {
+                let index = rest % size;
+                rest /= size;
+                index
+            };
+            let direction = directions.get(pick(directions.len())).copied()?;
+            let labels = labels.get(pick(labels.len())).cloned();
+            let call_type = call_types.get(pick(call_types.len())).cloned()?;
+            let department = departments.get(pick(departments.len())).cloned()?;
+            let line = lines.get(pick(lines.len())).cloned()?;
+            Some((direction, Labels { line, department, call_type, labels }))
+        })
+    }
+
+    /// The countries of selectors, else those that any clause names, and none.
+    pub(super) fn countries(&self, about: &Selectors) -> Vec<Option<String>> {
+        if !about.countries.is_empty() {
+            return about.countries.iter().cloned().map(Some).collect();
+        }
+        let clauses = self.notices.all().iter().flat_map(|notice| &notice.clauses);
+        let named = clauses.flat_map(|clause| match &clause.effect {
+            Effect::Rule(rule) => {
+                rule.about.countries.iter().chain(&rule.only.countries).cloned().collect()
             }
-        }
-        found.into_iter().take(CALLS_MAX)
-    }
-
-    /// The countries that a permit or any clause beside it names.
-    fn countries(&self, notice: &Notice, about: &Selectors) -> Vec<Option<String>> {
-        if !about.actions.contains(&Action::Share) {
-            return vec![None];
-        }
-        if let Some(first) = about.countries.first() {
-            return vec![Some(first.clone())];
-        }
-        named(std::iter::once(notice))
-    }
-
-    /// The countries that any clause names, and none.
-    pub(super) fn countries_named(&self) -> Vec<Option<String>> {
-        named(self.notices.all().iter())
+            Effect::Inform { .. } | Effect::Undecided => Vec::new(),
+        });
+        let named: BTreeSet<String> = named.collect();
+        named.into_iter().map(Some).chain([None]).collect()
     }
 }
 
-fn named<'a>(notices: impl Iterator<Item = &'a Notice>) -> Vec<Option<String>> {
-    let clauses = notices.flat_map(|notice| &notice.clauses);
-    let named = clauses.flat_map(|clause| match &clause.effect {
-        Effect::Rule(rule) => {
-            rule.about.countries.iter().chain(&rule.only.countries).cloned().collect()
-        }
-        Effect::Inform { .. } | Effect::Undecided => Vec::new(),
-    });
-    let named: BTreeSet<String> = named.collect();
-    named.into_iter().map(Some).chain([None]).collect()
-}
-
-pub(super) fn circumstances(of_request: bool) -> Vec<Circumstance> {
+/// The circumstances of a request, or those of a recording.
+fn circumstances(of_request: bool) -> Vec<Circumstance> {
     let all = Circumstance::ALL.iter().copied();
     all.filter(|circumstance| circumstance.is_of_request() == of_request).collect()
 }
 
-/// A use that a permit states.
-struct Use<'a> {
-    role: &'a str,
-    purpose: &'a Purpose,
-    action: Action,
-    artefact: Artefact,
-    recipient: Option<&'a str>,
-}
-
 /// Every use that a permit states.
-fn uses(rule: &Rule) -> Vec<Use<'_>> {
+fn stated_uses(rule: &Rule) -> Vec<Use> {
     let Selectors { actions, artefacts, purposes, recipients, .. } = &rule.about;
     let mut found = Vec::new();
     for role in &rule.roles {
         for purpose in purposes {
             for action in actions {
-                let to: Vec<Option<&str>> = match action {
-                    Action::Share => recipients.iter().map(|id| Some(id.as_str())).collect(),
-                    Action::Access | Action::Describe | Action::Delete => vec![None],
-                };
-                for artefact in artefacts {
-                    found.extend(to.iter().map(|recipient| Use {
-                        role,
-                        purpose,
-                        action: *action,
-                        artefact: *artefact,
-                        recipient: *recipient,
-                    }));
-                }
+                let artefacts = artefacts.iter().copied();
+                found.extend(uses_of(role, purpose, *action, artefacts, recipients.iter()));
             }
         }
     }
     found
 }
 
-fn contradiction(
-    notice: &Notice,
-    clause: &Clause,
-    of: &Use<'_>,
-    dead: &super::Citation,
-) -> Problem {
-    let to = of.recipient.map(|id| format!(" to `{id}`")).unwrap_or_default();
+fn contradiction(notice: &Notice, clause: &Clause, of: &Use, dead: &Citation) -> Problem {
+    let to = of.recipient.as_ref().map(|id| format!(" to `{id}`")).unwrap_or_default();
     let message = format!(
         "clause `{}` permits `{}`{to} for `{}`, but that is always refused by `{}`",
         clause.id,
