@@ -18,6 +18,10 @@ use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Reload};
 use crate::policy::Policies;
 
+/// How often policies that could not be put on record are tried again, if the folder is not looked
+/// at anyway.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// The policies in force. Reading never waits for a reload.
 #[derive(Clone, Debug)]
 pub struct InForce(Arc<RwLock<Arc<Policies>>>);
@@ -35,8 +39,10 @@ impl InForce {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn replace(&self, policies: Policies) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policies);
+    /// Returns those that were in force, so that they are not taken apart while others wait.
+    fn replace(&self, policies: Policies) -> Arc<Policies> {
+        let mut in_force = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *in_force, Arc::new(policies))
     }
 }
 
@@ -107,23 +113,29 @@ where
         // What the policies in force, or refused, were read from.
         let mut settled = self.read_from.clone();
         let mut last = settled.clone();
+        // Good policies that could not be put on record are tried again, told or not.
+        let mut waiting = false;
         loop {
-            let order = match self.every {
+            let order = match self.every.or(waiting.then_some(RETRY)) {
                 Some(every) => orders.recv_timeout(every),
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match order {
                 Ok(Order::Reload) => {
                     last = look();
-                    if self.reload() {
+                    waiting = !self.reload();
+                    if !waiting {
                         settled.clone_from(&last);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = look();
                     let quiet = now == last;
-                    if quiet && changed(now.as_ref(), settled.as_ref()) && self.reload() {
-                        settled.clone_from(&now);
+                    if quiet && (waiting || changed(now.as_ref(), settled.as_ref())) {
+                        waiting = !self.reload();
+                        if !waiting {
+                            settled.clone_from(&now);
+                        }
                     }
                     last = now;
                 }
@@ -163,10 +175,11 @@ where
             tracing::error!(%error, "new policies wait until they can be recorded");
             return false;
         }
-        self.in_force.replace(policies);
+        let before = self.in_force.replace(policies);
         self.metrics.reloaded(Reload::Loaded);
         self.metrics.policies_in_force(digest.as_str(), self.clock.now().as_second());
         tracing::info!(%digest, "new policies are in force");
+        drop(before);
         true
     }
 }

@@ -7,23 +7,19 @@
 //! the hash of its entry before) are added by the writer thread, which alone knows them; all other
 //! keys sort before them.
 //!
-//! What could point to a person is not in the entry: `c` holds salted commitments, and the clear
-//! text lies beside the entry, where it can be erased without touching it. The commitment is the
-//! SHA-256 of a 16-byte random salt and the canonical JSON of the group; without the salt nobody
-//! can find an address by trying all of them.
+//! What could point to a person is not in the entry: see `commit.rs`.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::AppendError;
+use super::commit::{Commitments, commit};
 use crate::facts::{Facts, Labels};
 use crate::identity::{Caller, Role};
 use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, RecordingSid};
@@ -33,9 +29,6 @@ use crate::purpose::Purpose;
 
 /// The version of the form. It rises when a key changes its meaning.
 const VERSION: u8 = 1;
-
-/// LIMIT: bytes of a user agent that are kept.
-const AGENT_BYTES_MAX: usize = 200;
 
 /// The name of an entry: a UUIDv7, so that names sort by time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -245,13 +238,6 @@ struct EventForm<'a> {
 }
 
 #[derive(Serialize)]
-struct Commitments {
-    net: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    said: Option<String>,
-}
-
-#[derive(Serialize)]
 struct CallerForm<'a> {
     id: &'a str,
     issuer: &'a str,
@@ -317,36 +303,6 @@ struct MediaForm {
     channels: Option<u8>,
     form: &'static str,
     recording: RecordingSid,
-}
-
-/// The clear text beside an entry.
-#[derive(Serialize)]
-struct Clear<'a> {
-    net: Group<Net<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    said: Option<Group<Said<'a>>>,
-}
-
-#[derive(Serialize)]
-struct Group<T> {
-    salt: String,
-    value: T,
-}
-
-#[derive(Serialize)]
-struct Net<'a> {
-    address: IpAddr,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent: Option<&'a str>,
-}
-
-/// What the caller wrote about the request in their own words.
-#[derive(Serialize)]
-struct Said<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<&'a str>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -465,38 +421,6 @@ pub(super) fn unseal(bytes: Vec<u8>) -> Open {
     text
 }
 
-fn commit(ask: &Ask) -> Result<(Commitments, Vec<u8>), AppendError> {
-    let agent = ask.agent.as_deref().map(|agent| {
-        let mut end = agent.len().min(AGENT_BYTES_MAX);
-        while !agent.is_char_boundary(end) {
-            end -= 1;
-        }
-        agent.get(..end).unwrap_or_default()
-    });
-    let (net, net_clear) = group(Net { address: ask.address, agent })?;
-    let (said, said_clear) = match (&ask.reason, &ask.reference) {
-        (None, None) => (None, None),
-        (reason, reference) => {
-            let (reason, reference) = (reason.as_deref(), reference.as_deref());
-            let (digest, clear) = group(Said { reason, reference })?;
-            (Some(digest), Some(clear))
-        }
-    };
-    let clear = Clear { net: net_clear, said: said_clear };
-    Ok((Commitments { net, said }, serde_json::to_vec(&clear).unwrap_or_default()))
-}
-
-/// The commitment to a value, and the value with the salt that opens it.
-fn group<T: Serialize>(value: T) -> Result<(String, Group<T>), AppendError> {
-    let mut salt = [0u8; 16];
-    aws_lc_rs::rand::fill(&mut salt).map_err(|_| AppendError::NoRandomness)?;
-    let mut hashed = salt.to_vec();
-    hashed.extend(serde_json::to_vec(&value).unwrap_or_default());
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed);
-    let group = Group { salt: URL_SAFE_NO_PAD.encode(salt), value };
-    Ok((URL_SAFE_NO_PAD.encode(digest.as_ref()), group))
-}
-
 fn words(list: &[Circumstance]) -> Vec<&'static str> {
     list.iter().map(|circumstance| circumstance.as_str()).collect()
 }
@@ -583,6 +507,10 @@ impl MediaForm {
 mod tests {
     use serde_json::Value;
 
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::super::commit::AGENT_BYTES_MAX;
     use super::*;
     use crate::identity::Proof;
     use crate::media::{AudioFormat, Direction};

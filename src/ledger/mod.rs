@@ -11,6 +11,7 @@
 //! been proven again. Reading is apart (`read.rs`). Never: an update or a retry on a handle that
 //! failed, a telephone number, a token.
 
+mod commit;
 mod entry;
 mod proof;
 mod read;
@@ -173,10 +174,7 @@ impl Ledger {
         in_force: &PolicyDigest,
         why: &str,
     ) -> Result<EntryId, AppendError> {
-        let mut end = why.len().min(DETAIL_BYTES_MAX);
-        while !why.is_char_boundary(end) {
-            end -= 1;
-        }
+        let end = why.floor_char_boundary(DETAIL_BYTES_MAX);
         self.event("policies-refused", in_force, why.get(..end).unwrap_or_default())
     }
 

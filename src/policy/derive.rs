@@ -3,7 +3,7 @@
 //! Policies are built as typed values and printed by Cedar, never pasted from text, so that no
 //! quote, id or name can become syntax. A permit becomes one policy for each of its roles; every
 //! other rule becomes one forbid over its own recordings and all older ones.
-//! `docs/policy-guide.md` says which effect means what; `terms.rs` writes the conditions. For a
+//! `docs/policy-guide.md` says which effect means what; `condition.rs` writes the conditions. For a
 //! slice, what is known of all its questions is settled beforehand ([`Terms::settled`]).
 
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ use cedar_policy::pst::{
     SmolStr,
 };
 
+use super::condition::{self, BadName, Condition, Doubt};
 use super::slice::Key;
-use super::terms::{self, BadName, Condition, Doubt};
 use crate::facts::Consent;
 use crate::identity::Role;
 use crate::media::{Action, Artefact, Direction};
@@ -123,7 +123,7 @@ fn build(
         Some(_) => ResourceConstraint::Any,
         // Its own recordings and all older ones, from the moment it is in force.
         None => {
-            let notice = terms::entity("Notice", of.notice.as_str())?;
+            let notice = condition::entity("Notice", of.notice.as_str())?;
             ResourceConstraint::In(EntityOrSlot::Entity(notice))
         }
     };
@@ -215,9 +215,10 @@ impl Builder<'_> {
         });
         let annotations = self.annotations(&id, &purposes);
         let principal = match &role {
-            Some(role) => {
-                PrincipalConstraint::In(EntityOrSlot::Entity(terms::entity("Role", role.as_str())?))
-            }
+            Some(role) => PrincipalConstraint::In(EntityOrSlot::Entity(condition::entity(
+                "Role",
+                role.as_str(),
+            )?)),
             None => PrincipalConstraint::Any,
         };
         let terms = Terms {
@@ -300,7 +301,7 @@ fn in_order<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
 fn actions_in(actions: &[Action]) -> Result<ActionConstraint, BadName> {
     let mut list: Vec<pst::EntityUID> = actions
         .iter()
-        .map(|action| terms::entity("Action", action.as_str()))
+        .map(|action| condition::entity("Action", action.as_str()))
         .collect::<Result<_, _>>()?;
     Ok(match (list.pop(), list.is_empty()) {
         (Some(only), true) => ActionConstraint::Eq(only),
@@ -314,8 +315,8 @@ fn actions_in(actions: &[Action]) -> Result<ActionConstraint, BadName> {
 /// All conditions, joined from the left as the parser reads them.
 fn all(conditions: &[&Condition], doubt: Doubt) -> Result<Arc<Expr>, BadName> {
     let mut parts = conditions.iter().map(|condition| condition.expr(doubt));
-    let first = parts.next().unwrap_or_else(|| Ok(terms::yes()))?;
-    parts.try_fold(first, |all, part| Ok(terms::and(all, part?)))
+    let first = parts.next().unwrap_or_else(|| Ok(condition::yes()))?;
+    parts.try_fold(first, |all, part| Ok(condition::and(all, part?)))
 }
 
 /// The first line of every derived file.

@@ -9,12 +9,12 @@ use cedar_policy::pst::{
 };
 use cedar_policy::{Authorizer, Decision as Answer, Policy, PolicySet};
 
+use super::condition::{Condition, Doubt};
 use super::decide::{Gap, Near};
 use super::slice::Key;
-use super::terms::{Condition, Doubt};
 use super::{Citation, Ground, Policies, Question, Reason, Refusal, Verdict};
 use crate::facts::{Consent, Facts};
-use crate::notice::{Need, NoticeVersion, PeriodStart, Plain, in_words, need_in_words};
+use crate::notice::{Need, NoticeVersion, Period, PeriodStart, Plain, in_words, need_in_words};
 
 /// A decision with everything that can be said about it.
 #[derive(Clone, Debug)]
@@ -181,12 +181,10 @@ impl Policies {
             Condition::CallTypes(list) => {
                 but(format!("call type {}", texts(list)), labels.call_type.as_deref())
             }
+            // Whoever is refused does not learn from it what the call was about.
             Condition::Labels(list) => {
-                let known = labels.labels.map(|labels| match labels.is_empty() {
-                    true => "without a label".to_owned(),
-                    false => texts(&labels),
-                });
-                but(format!("label {}", texts(list)), known.as_deref())
+                let known = labels.labels.map(|_| "none of these");
+                but(format!("label {}", texts(list)), known)
             }
             Condition::Recipients(list) => {
                 but(format!("recipient {}", texts(list)), question.stated.recipient.as_deref())
@@ -200,19 +198,7 @@ impl Policies {
             }
             Condition::Need(need) => say_need(*need, facts),
             Condition::Within(period, clock) | Condition::Past(period, clock) => {
-                match (clock, facts.case_age_seconds(question.now)) {
-                    (PeriodStart::CallEnd, _) => format!(
-                        "it holds until {period} after the call; this call is {} old",
-                        in_words(facts.age_seconds(question.now))
-                    ),
-                    (PeriodStart::CaseEnd, Some(age)) => format!(
-                        "it holds until {period} after the case is closed; that was {} ago",
-                        in_words(age)
-                    ),
-                    (PeriodStart::CaseEnd, None) => format!(
-                        "it holds until {period} after the case is closed; no case is known"
-                    ),
-                }
+                say_period("it holds until", *period, *clock, question)
             }
         }
     }
@@ -224,7 +210,9 @@ impl Policies {
         let key = self.key_of(refusal)?;
         let forbid = self.slices.index.forbid(&refusal.citation()?.policy)?;
         let applies = forbid.terms.when.iter().filter_map(|condition| match condition {
-            Condition::Past(..) => Some(self.say_past(question, condition)),
+            Condition::Past(period, clock) => {
+                Some(say_period("its use ends", *period, *clock, question))
+            }
             _ if self.holds(question, &key, condition) => None,
             // It applies, but does not hold: nobody knows, and doubt refuses.
             _ => Some(say_doubt(condition)),
@@ -235,24 +223,21 @@ impl Policies {
         let mut chars = said.chars();
         Some(chars.next()?.to_uppercase().chain(chars).collect())
     }
+}
 
-    fn say_past(&self, question: &Question, condition: &Condition) -> String {
-        let (Condition::Past(period, clock) | Condition::Within(period, clock)) = condition else {
-            return String::new();
-        };
-        let facts = &question.facts;
-        match (clock, facts.case_age_seconds(question.now)) {
-            (PeriodStart::CallEnd, _) => format!(
-                "its use ends {period} after the call; this call is {} old",
-                in_words(facts.age_seconds(question.now))
-            ),
-            (PeriodStart::CaseEnd, Some(age)) => format!(
-                "its use ends {period} after the case is closed; that was {} ago",
-                in_words(age)
-            ),
-            (PeriodStart::CaseEnd, None) => {
-                format!("its use ends {period} after the case is closed; no case is known")
-            }
+/// A period, and how long ago it began.
+fn say_period(says: &str, period: Period, clock: PeriodStart, question: &Question) -> String {
+    let facts = &question.facts;
+    match (clock, facts.case_age_seconds(question.now)) {
+        (PeriodStart::CallEnd, _) => format!(
+            "{says} {period} after the call; this call is {} old",
+            in_words(facts.age_seconds(question.now))
+        ),
+        (PeriodStart::CaseEnd, Some(age)) => {
+            format!("{says} {period} after the case is closed; that was {} ago", in_words(age))
+        }
+        (PeriodStart::CaseEnd, None) => {
+            format!("{says} {period} after the case is closed; no case is known")
         }
     }
 }
@@ -285,7 +270,9 @@ fn say_need(need: Need, facts: &Facts) -> String {
                 (Consent::Given, Some(form)) => {
                     format!("it asks that {asked}, and they did so by `{}`", form.as_str())
                 }
-                (other, _) => format!("it asks that {asked}, but consent is {}", other.as_str()),
+                (Consent::Refused | Consent::Withdrawn | Consent::Expired, _) => {
+                    format!("it asks that {asked}, and somebody's does not hold")
+                }
             }
         }
         Need::NoObjection => format!("it asks that {asked}, and somebody did"),

@@ -2,7 +2,7 @@
 //!
 //! Pure: no network, no disk, no clock; and the only room that names `cedar_policy`. Policies come
 //! in as text ([`PolicySources`]); clauses are read (`draft.rs`) and derived to Cedar
-//! (`derive.rs`, `terms.rs`), and everything is checked as a whole before any of it counts
+//! (`derive.rs`, `condition.rs`), and everything is checked as a whole before any of it counts
 //! (`load.rs`, `shape.rs`, `trial.rs`). A decision evaluates the slice of them that can apply
 //! (`slice.rs`), on a request and entities built from typed values (`request.rs`). Cedar skips a
 //! policy that fails to evaluate, even a forbid; here any such error refuses (`decide.rs`). A
@@ -11,6 +11,7 @@
 //! `cedar` command (`export.rs`), the table of decisions (`table.rs`) and what a change changes
 //! (`diff.rs`).
 
+mod condition;
 mod decide;
 mod derive;
 mod diff;
@@ -25,7 +26,6 @@ mod shape;
 mod slice;
 mod source;
 mod table;
-mod terms;
 mod trial;
 
 pub use decide::{Decision, Permit, Question, Reason, Refusal, Stated, Undecidable, Verdict};

@@ -13,7 +13,7 @@ use cedar_policy::{
 };
 use jiff::Timestamp;
 
-use super::terms::NAMESPACE;
+use super::condition::NAMESPACE;
 use super::{Policies, Question};
 use crate::facts::{Facts, Labels};
 use crate::identity::Caller;

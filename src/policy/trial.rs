@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::condition::Condition;
 use super::draft::file;
 use super::slice::Filed;
-use super::terms::Condition;
 use super::{Citation, Ground, Policies, Question, Reason, Stated, Verdict};
 use crate::facts::{Consent, Facts, Labels, Register};
 use crate::identity::{Caller, Proof, Role};

@@ -121,3 +121,20 @@ fn an_open_case_stops_the_clock_that_an_older_one_started() {
     let recent = "case-closed = \"2026-05-30T00:00:00Z\"";
     assert!(ask(&policies, &scenario("care", recent)).permitted);
 }
+
+/// A refusal tells what is asked for, not what the call was about or who on it said what.
+#[test]
+fn a_refusal_does_not_tell_what_a_call_was_about() {
+    let quote = "Trainers hear payments that everybody agreed to.";
+    let rule = "effect = \"permit\"\nroles = [\"trainer\"]\npurposes = [\"care\"]\n\
+                labels = [\"card\"]\nneeds = [\"consent\"]";
+    let policies = folder(quote, &clause(quote, rule)).load().unwrap();
+    let asked = scenario("care", "labels = [\"health\"], consent = \"expired\"");
+    let refused = ask(&policies, &asked.replace("analyst", "trainer"));
+    assert!(!refused.permitted);
+    assert!(refused.sentence.contains("this is none of these"), "{refused:?}");
+    assert!(refused.sentence.contains("somebody's does not hold"), "{refused:?}");
+    for told in ["health", "expired"] {
+        assert!(!refused.sentence.contains(told), "{refused:?}");
+    }
+}

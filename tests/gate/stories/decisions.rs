@@ -16,6 +16,7 @@ use noticegate::policy::{
 use noticegate::purpose::Purpose;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use crate::support::{ACCOUNT, NOW, RECORDING};
 
@@ -279,7 +280,7 @@ fn the_official_command_decides_as_the_gate_does() {
         run(&["validate", "-s", schema, "-p", all, "--deny-warnings", "--level", "2"]);
     assert!(valid, "{said}");
 
-    let mut random = proptest::test_runner::TestRunner::deterministic();
+    let mut random = TestRunner::deterministic();
     let mut tests = Vec::new();
     let mut permits = 0;
     while tests.len() < 5_000 {
@@ -318,6 +319,33 @@ fn the_policy_tests_of_the_sample_pass() {
     }
     assert_eq!(problems, []);
     assert!(count > 25);
+}
+
+/// What the table leaves out is refused: each question that is permitted has its heading in it.
+#[test]
+fn the_table_of_decisions_leaves_out_nothing_that_is_permitted() {
+    let table = POLICIES.table().text;
+    let mut random = TestRunner::deterministic();
+    let mut found = std::collections::BTreeSet::new();
+    for _ in 0..3_000 {
+        let question = meant_question().new_tree(&mut random).unwrap().current();
+        let Verdict::Permit(permit) = POLICIES.decide(question) else { continue };
+        let (question, notice) = (permit.question(), permit.decision().notice.clone().unwrap());
+        let role = question.caller.roles[0].as_str();
+        let purpose = question.purpose.as_ref().unwrap();
+        let (action, artefact) = (question.action.as_str(), question.facts.artefact.as_str());
+        let to = question.stated.recipient.as_ref().filter(|_| question.action == Action::Share);
+        let to = to.map(|id| format!(" to {id}")).unwrap_or_default();
+        let of_notice = table.split("\nnotice ").find(|part| part.starts_with(notice.as_str()));
+        let heading = format!("\n  {role} | {purpose} | ");
+        let lines = of_notice.unwrap().split(&heading).skip(1);
+        let named: Vec<&str> = lines.flat_map(|rest| rest.lines().next()).collect();
+        let use_ = format!("{action} {artefact}{to}");
+        let told = named.iter().any(|line| line.split(", ").any(|one| one == use_));
+        assert!(told, "{notice}: {role} | {purpose} | {use_} is not in {named:?}");
+        found.insert(format!("{notice} {role} {purpose} {use_}"));
+    }
+    assert!(found.len() > 15, "the questions reach many of the uses: {}", found.len());
 }
 
 /// The derived files in the folder are what is derived, byte for byte, and so is the table that a

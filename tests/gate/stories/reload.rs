@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use noticegate::ledger::Health;
 use serde_json::Value;
 
 use crate::support::policies::{change, derive};
@@ -90,6 +91,31 @@ async fn a_broken_folder_leaves_the_last_good_policies_in_force() {
     assert_eq!(world.send(world.ana(&path(".wav"))).await.status, 403);
     let entries = world.entries().await;
     assert_eq!(of_kind(&entries, "intent").len(), 2);
+}
+
+/// What decides is on record before it decides; what could not be recorded is tried again by
+/// itself, also where the folder is not looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_policies_wait_until_they_can_be_recorded() {
+    let mut world = World::new().await;
+    let other = rusqlite::Connection::open(&world.ledger).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    ask_for_a_reference(&world.folder.join("policies"));
+    world.running().reload();
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    for _ in 0..1_000 {
+        looks.tick().await;
+        if world.running().health() != Health::Open {
+            break;
+        }
+    }
+    assert_ne!(world.running().health(), Health::Open);
+    other.execute_batch("ROLLBACK").unwrap();
+    until(&world, "policies", 1).await;
+    assert_eq!(world.send(world.ana(&path(".wav"))).await.status, 403);
+    let entries = world.entries().await;
+    assert_eq!(of_kind(&entries, "policies").len(), 1);
+    assert!(of_kind(&entries, "intent").is_empty());
 }
 
 /// SIGHUP loads, and a monitoring system sees what came of it.
