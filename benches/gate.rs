@@ -25,7 +25,7 @@ use noticegate::config::{self, Count, Millis};
 use noticegate::facts::Facts;
 use noticegate::folder;
 use noticegate::identity::{Caller, Identity, Proof, Role};
-use noticegate::ledger::{Ask, Ledger};
+use noticegate::ledger::{Ask, Courier, Ledger};
 use noticegate::media::{Direction, Target};
 use noticegate::policy::{Action, Permit, Policies, Question, Stated, Verdict};
 use serde_json::json;
@@ -182,15 +182,29 @@ fn question(role: &str, purpose: &str) -> Question {
 
 /// From a permit to a durable intent. Dropping the receipt queues an outcome, so that every append
 /// stands for two entries, as it does in the gate; the plain file takes the bytes of both at once.
+/// No checkpoint leaves this machine.
+#[derive(Debug)]
+struct Nobody;
+
+impl Courier for Nobody {
+    fn post(&self, _: &str, _: Vec<u8>) -> Result<(u16, Vec<u8>), String> {
+        Err("there is nobody".to_owned())
+    }
+}
+
 fn ledger(criterion: &mut Criterion) {
     let folder = folder_on_disk();
     let policies = sample_policies();
     let settings = config::Ledger {
-        path: folder.path().join("ledger.sqlite"),
+        path: Some(folder.path().join("ledger.sqlite")),
+        directory: folder.path().join("ledger.d"),
+        key_file: folder.path().join("ledger.key"),
+        origin: "bench/ledger".to_owned(),
         timeout_ms: Millis::of(60_000),
         stranger_entries_per_second: Count::of(0),
+        ..config::Ledger::default()
     };
-    let ledger = Ledger::open(&settings, Clock::system(), policies.digest()).unwrap();
+    let ledger = Ledger::open(&settings, Clock::system(), &policies, Box::new(Nobody)).unwrap();
     let plain = PlainFile::create(&folder.path().join("plain"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut group = criterion.benchmark_group("ledger");

@@ -127,18 +127,76 @@ pub struct Policies {
     pub watch_seconds: Seconds<0, 3600>,
 }
 
-/// The ledger (`[ledger]`).
-#[derive(Clone, Debug, Deserialize)]
+/// The ledger (`[ledger]`): in a file, or in PostgreSQL.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
     /// The SQLite file. Its folder must exist; the file is made when it is missing.
-    pub path: PathBuf,
+    pub path: Option<PathBuf>,
+    /// The database, instead of a file.
+    pub postgres: Option<Postgres>,
+    /// Where this gate keeps what it derives from the entries: the search index, the tiles and the
+    /// newest checkpoint. Beside a file, its name with `.d` is the default.
+    #[serde(default)]
+    pub directory: PathBuf,
+    /// The ledger's secrets; made when it is missing. Beside a file, its name with `.key` is the
+    /// default.
+    #[serde(default)]
+    pub key_file: PathBuf,
+    /// The name by which others know this ledger (C2SP tlog-checkpoint: origin). The default is
+    /// the first of `listen.names`, and `/ledger`.
+    #[serde(default)]
+    pub origin: String,
+    /// How often a checkpoint is signed, if there is anything new.
+    #[serde(default = "seconds::<_, _, 1>")]
+    pub checkpoint_seconds: Seconds<1, 3600>,
+    /// A file, best on another machine's disk, that is given each new checkpoint.
+    pub checkpoint_file: Option<PathBuf>,
+    /// Where each new checkpoint is sent by POST.
+    pub checkpoint_url: Option<String>,
+    /// PEM file of the authorities that may sign the certificates of `checkpoint_url` and of
+    /// witnesses, instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// Who cosigns checkpoints.
+    #[serde(default, rename = "witness")]
+    pub witnesses: Vec<Witness>,
+    /// How long entries are kept at the least; `ledger prune` drops no younger ones. Six years
+    /// are what 45 CFR 164.316(b)(2)(i) asks for.
+    #[serde(default = "count::<_, _, 2192>")]
+    pub keep_days: Count<1, 36_500>,
     /// How long a disclosure may wait for its entry to be durable.
     #[serde(default = "millis::<_, _, 2000>")]
     pub timeout_ms: Millis<10, 60_000>,
     /// Entries a second for refused strangers; the rest are counted in the next entry.
     #[serde(default = "count::<_, _, 20>")]
     pub stranger_entries_per_second: Count<0, 10_000>,
+}
+
+/// A database (`[ledger.postgres]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postgres {
+    /// File that holds the connection string: `postgresql://user:password@host/database`.
+    pub url_file: Option<PathBuf>,
+    /// Environment variable that holds it.
+    pub url_env: Option<String>,
+    /// PEM file of the authorities that may sign the server's certificate, instead of the public
+    /// ones.
+    pub ca_file: Option<PathBuf>,
+    /// The connection string, once read.
+    #[serde(skip, default = "no_secret")]
+    pub url: Secret,
+}
+
+/// A witness (`[[ledger.witness]]`): another process, with another administrator, that cosigns
+/// what is consistent with everything it has cosigned before.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Where it is asked: `add-checkpoint` is put behind it.
+    pub url: String,
+    /// Its verifier key, as `noticegate witness` prints it.
+    pub key: String,
 }
 
 /// One Twilio account (`[[account]]`).

@@ -13,6 +13,7 @@ use http_body::Body;
 
 use crate::asked::{Asked, BadRequest, Rules};
 use crate::clock::Clock;
+use crate::crash;
 use crate::facts::{FactStore, Facts, FactsError};
 use crate::identity::{Caller, Identity, Stranger};
 use crate::ledger::{AppendError, Ask, Ledger, Refused};
@@ -88,6 +89,7 @@ impl Worker {
         let (caller, asked) = self.identify(parts, asked).await?;
         let (facts, asked) = self.gather(&caller, asked).await?;
         let permit = self.decide(caller, facts, &asked)?;
+        crash::at("decided");
         let ask = ask(&asked, peer);
         let (intent, pledge) = self.gate.ledger.intend(permit, &ask).map_err(No::Ledger)?;
         // The entry travels to the disk while the upstream is asked. What upstream answers stays
@@ -156,11 +158,12 @@ impl Worker {
             caller,
             media: asked.target.media,
             purpose: asked.purpose.clone(),
-            circumstances: asked.circumstances(),
+            stated: Stated { circumstances: asked.circumstances(), ..Stated::default() },
             facts: None,
             decision: None,
             reason,
             detail: None,
+            at: self.gate.clock.now(),
         };
         match no {
             No::Bad(bad) => (Problem::bad_request(&bad), None),
@@ -195,11 +198,12 @@ impl Worker {
                     caller: Some(question.caller),
                     media: question.media,
                     purpose: question.purpose,
-                    circumstances: question.stated.circumstances,
+                    stated: question.stated,
                     facts: Some(question.facts),
                     decision: Some(decision),
                     reason: reason.code(),
                     detail,
+                    at: question.now,
                 };
                 (problem, Some((refused, asked)))
             }

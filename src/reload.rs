@@ -171,7 +171,7 @@ where
     fn put_in_force(&self, before: &Policies, policies: Policies) -> bool {
         let digest = policies.digest().clone();
         // What decides is on record before it decides.
-        if let Err(error) = self.ledger.policies_in_force(&digest, before.digest()) {
+        if let Err(error) = self.ledger.policies_in_force(&policies, before.digest()) {
             tracing::error!(%error, "new policies wait until they can be recorded");
             return false;
         }

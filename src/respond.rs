@@ -353,13 +353,17 @@ pub fn disclose(
         Err(error) => {
             tracing::warn!(entry = %entry, %error, "upstream gave nothing to disclose");
             let problem = Problem::upstream(&error);
-            disclosure.answer(problem.status(), 0);
+            disclosure.answer(problem.status(), 0, None);
             disclosure.close(Ending::UpstreamError);
             return problem.into_response(caller, Some(entry));
         }
     };
     let first = opened.range.and_then(|range| range.part).map_or(0, |(first, _)| first);
-    disclosure.answer(opened.status, first);
+    let whole = match opened.range {
+        Some(range) => range.total,
+        None => opened.length,
+    };
+    disclosure.answer(opened.status, first, whole.filter(|_| matches!(opened.status, 200 | 206)));
     let mut response = Response::new(ReplyBody::text(Bytes::new()));
     *response.status_mut() = StatusCode::from_u16(opened.status).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();

@@ -21,7 +21,7 @@ use crate::listener::{self, ListenError, Readiness, Server, TlsError};
 use crate::metrics::Metrics;
 use crate::policy::{LoadError, Policies};
 use crate::reload::{InForce, Keeper, Keeping};
-use crate::upstream::{Accounts, AccountsError, Documents, Upstream};
+use crate::upstream::{Accounts, AccountsError, Documents, HttpsCourier, Upstream};
 
 /// Why a gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +110,8 @@ impl Prepared {
         let Self { config, clock, policies, read_from, identity, accounts, documents, tls } = self;
         let metrics = Arc::new(Metrics::default());
         metrics.policies_in_force(policies.digest().as_str(), clock.now().as_second());
-        let ledger = Ledger::open(&config.ledger, clock.clone(), policies.digest())?;
+        let courier = Box::new(HttpsCourier::new(config.ledger.ca_file.as_deref())?);
+        let ledger = Ledger::open(&config.ledger, clock.clone(), &policies, courier)?;
         let gate = Arc::new(Gate {
             rules: Rules {
                 names: config.listen.names.clone(),

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::crash;
 use crate::ledger::{Ending, OpenDisclosure};
 use crate::upstream::{BodyError, MediaBody};
 
@@ -59,6 +60,7 @@ impl Body for ReplyBody {
             Some(Ok(bytes)) => {
                 if let Some(disclosure) = disclosure {
                     disclosure.count(bytes.len() as u64);
+                    crash::at("streaming");
                 }
                 // The connection does not ask again once the length is reached.
                 body.is_over().then_some(Ending::Complete)

@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::ledger::show::find;
+use super::ledger::{ask, failed, load, open};
 use super::policies::PolicyFolder;
-use super::{Exit, Format, say};
+use super::{ConfigPath, Exit, Format, say};
 use crate::clock::Clock;
+use crate::ledger::recall;
 use crate::notice::Plain;
 use crate::policy::{
     Citation, Explained, Ground, Policies, Scenario, ScenarioRecording, ScenarioRequest,
@@ -17,13 +20,20 @@ use crate::policy::{
 Examples:\n  noticegate explain --role quality-analyst --purpose quality-monitoring --made 2026-10-01T09:00:00Z\n  \
 noticegate explain --role trainer --purpose staff-training --made 2025-06-01T00:00:00Z --consent given\n  \
 noticegate explain --role privacy-officer --action share --purpose rights-request \\\n    \
---recipient data-subject --stated identity-check --made 2026-10-01T09:00:00Z\n\n\
-What is left out is unknown.\n\nExit status: 0 permitted, 2 refused, 3 invalid input")]
+--recipient data-subject --stated identity-check --made 2026-10-01T09:00:00Z\n  \
+noticegate explain 42 --config noticegate.toml\n\n\
+What is left out is unknown. An entry is decided again from what stands in it and the policies of\n\
+that time, which the ledger keeps; it fails if the answer is another than it was.\n\nExit status: 0 permitted, 2 refused, 3 invalid input")]
 pub(super) struct Explain {
+    /// An entry of the ledger, by number or id: decides it again from the entry alone
+    #[arg(value_name = "ENTRY", conflicts_with_all = ["roles", "purpose", "policies"])]
+    entry: Option<String>,
+    #[command(flatten)]
+    path: ConfigPath,
     #[command(flatten)]
     folder: PolicyFolder,
     /// A role of the caller; may be repeated
-    #[arg(long = "role", value_name = "ROLE", required = true)]
+    #[arg(long = "role", value_name = "ROLE", required_unless_present = "entry")]
     roles: Vec<String>,
     /// Why
     #[arg(long)]
@@ -99,6 +109,10 @@ pub(super) struct Explain {
     format: Format,
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger has not kept the policies {0}, or they are not what they were")]
+struct NoPolicies(String);
+
 impl Explain {
     pub(super) fn run(&self) -> Exit {
         match self.explain() {
@@ -107,6 +121,9 @@ impl Explain {
     }
 
     fn explain(&self) -> Result<Exit, Exit> {
+        if let Some(entry) = &self.entry {
+            return self.again(entry);
+        }
         let policies = self.folder.load()?;
         let scenario = self.scenario();
         let question = scenario.question(policies.vocabulary(), Clock::system().now());
@@ -120,6 +137,41 @@ impl Explain {
             Format::Json => say(as_json(&policies, &explained)),
         }
         Ok(if explained.permitted { Exit::Done } else { Exit::Refused })
+    }
+
+    /// Decides an entry of the ledger again.
+    fn again(&self, entry: &str) -> Result<Exit, Exit> {
+        let config = load(&self.path)?;
+        let mut review = open(&config)?;
+        let row = find(&mut review, entry)?;
+        let recalled = recall(&row.bytes).map_err(|error| failed(&error))?;
+        let policies = ask(review.policies(&recalled.digest))?;
+        let policies = policies.ok_or_else(|| failed(&NoPolicies(recalled.digest.clone())))?;
+        let (decision, answer) = policies.judge(&recalled.question);
+        let agrees = recalled.agrees(&decision, &answer);
+        let explained = policies.explain(recalled.question);
+        match self.format {
+            Format::Human => {
+                human(&policies, &explained);
+                let same = if agrees { "the same as" } else { "NOT the same as" };
+                say(format_args!(
+                    "\nDecided again from entry {} with policies {}: {same} it was then.",
+                    row.seq, recalled.digest
+                ));
+            }
+            Format::Json => {
+                let mut value = as_json(&policies, &explained);
+                if let Some(value) = value.as_object_mut() {
+                    value.insert("agrees".to_owned(), json!(agrees));
+                }
+                say(value);
+            }
+        }
+        match (agrees, explained.permitted) {
+            (false, _) => Err(Exit::Broken),
+            (true, true) => Ok(Exit::Done),
+            (true, false) => Ok(Exit::Refused),
+        }
     }
 
     fn scenario(&self) -> Scenario {

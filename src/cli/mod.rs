@@ -12,9 +12,11 @@ mod explain;
 mod init;
 mod ledger;
 mod policies;
+mod replay;
 mod serve;
 mod test;
 mod token;
+mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +50,8 @@ enum Command {
     Init(init::Init),
     Config(config::Config),
     Ledger(ledger::Ledger),
+    Replay(replay::Replay),
+    Witness(witness::Witness),
     Token(token::Token),
 }
 
@@ -76,6 +80,7 @@ enum Exit {
     Failed,
     Refused,
     Invalid,
+    Broken,
 }
 
 impl From<Exit> for ExitCode {
@@ -85,6 +90,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Refused => 2,
             Exit::Invalid => 3,
+            Exit::Broken => 4,
         })
     }
 }
@@ -103,6 +109,8 @@ pub fn run() -> ExitCode {
         Command::Init(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Ledger(command) => command.run(),
+        Command::Replay(command) => command.run(),
+        Command::Witness(command) => command.run(),
         Command::Token(command) => command.run(),
     };
     exit.into()

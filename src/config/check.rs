@@ -1,6 +1,6 @@
 //! Reading the file, resolving what it names, and checking that the keys fit together.
 
-use super::{Account, BTreeSet, Config, ConfigError, Duration, Issuer, Path, PathBuf, Secret};
+use super::{BTreeSet, Config, ConfigError, Duration, Issuer, Path, PathBuf, Secret};
 
 impl Config {
     /// Reads and checks a configuration file. Relative paths in it are relative to its folder.
@@ -32,21 +32,78 @@ impl Config {
         config.check_listen()?;
         config.check_accounts(environment)?;
         config.check_issuers()?;
+        config.check_ledger(environment)?;
         Ok(config)
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
-        let fixed = [
-            &mut self.listen.certificate,
-            &mut self.listen.key,
-            &mut self.policies.directory,
-            &mut self.ledger.path,
-        ];
+        let fixed =
+            [&mut self.listen.certificate, &mut self.listen.key, &mut self.policies.directory];
         let accounts = self.accounts.iter_mut().flat_map(|a| [&mut a.secret_file, &mut a.ca_file]);
         let issuers = self.issuers.iter_mut().flat_map(|i| [&mut i.jwks_file, &mut i.ca_file]);
-        for path in fixed.into_iter().chain(accounts.chain(issuers).flatten()) {
+        let ledger = &mut self.ledger;
+        let postgres = ledger.postgres.iter_mut().flat_map(|p| [&mut p.url_file, &mut p.ca_file]);
+        let named = [&mut ledger.path, &mut ledger.checkpoint_file, &mut ledger.ca_file];
+        let made = [&mut ledger.directory, &mut ledger.key_file];
+        let made = made.into_iter().filter(|path| !path.as_os_str().is_empty());
+        let may = accounts.chain(issuers).chain(postgres).chain(named).flatten();
+        for path in fixed.into_iter().chain(made).chain(may) {
             *path = folder.join(&*path);
         }
+    }
+
+    /// Puts in what follows from other keys, and checks the rest.
+    fn check_ledger(
+        &mut self,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), ConfigError> {
+        let ledger = &mut self.ledger;
+        if ledger.origin.is_empty() {
+            let name = self.listen.names.first().map_or("", String::as_str);
+            ledger.origin = format!("{name}/ledger");
+        }
+        if ledger.origin.len() > 100 || ledger.origin.chars().any(|c| c.is_whitespace() || c == '+')
+        {
+            let problem = "at most 100 bytes, without blanks and plus signs";
+            return Err(wrong("ledger.origin", problem));
+        }
+        let beside = |path: &Path, end: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        match (&ledger.path, &mut ledger.postgres) {
+            (Some(path), None) => {
+                for (made, end) in [(&mut ledger.directory, ".d"), (&mut ledger.key_file, ".key")] {
+                    if made.as_os_str().is_empty() {
+                        *made = beside(path, end);
+                    }
+                }
+            }
+            (None, Some(postgres)) => {
+                for (key, made) in
+                    [("directory", &ledger.directory), ("key_file", &ledger.key_file)]
+                {
+                    if made.as_os_str().is_empty() {
+                        let problem = "name one; beside a database there is no default";
+                        return Err(wrong(format!("ledger.{key}"), problem));
+                    }
+                }
+                let named = (&postgres.url_file, &postgres.url_env);
+                postgres.url = read_secret("ledger.postgres.url", "", named, environment)?;
+            }
+            _ => return Err(wrong("ledger", "give either `path` or a table `ledger.postgres`")),
+        }
+        let urls = ledger.witnesses.iter().map(|witness| ("witness.url", &witness.url));
+        for (key, url) in
+            urls.chain(ledger.checkpoint_url.iter().map(|url| ("checkpoint_url", url)))
+        {
+            if !url.starts_with("https://") || url.parse::<http::Uri>().is_err() {
+                let problem = "must be a URL that starts with `https://`";
+                return Err(wrong(format!("ledger.{key}"), problem));
+            }
+        }
+        Ok(())
     }
 
     fn check_listen(&self) -> Result<(), ConfigError> {
@@ -84,7 +141,9 @@ impl Config {
                 return Err(wrong(key("upstream"), problem));
             }
             account.upstream = upstream.to_owned();
-            account.secret = read_secret(account, environment)?;
+            let of = format!(" of {}", account.sid);
+            let named = (&account.secret_file, &account.secret_env);
+            account.secret = read_secret("account.secret", &of, named, environment)?;
         }
         Ok(())
     }
@@ -142,21 +201,23 @@ impl Issuer {
     }
 }
 
+/// Reads a secret from the file or the environment variable that is named for it.
 fn read_secret(
-    account: &Account,
+    key: &str,
+    of: &str,
+    named: (&Option<PathBuf>, &Option<String>),
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Secret, ConfigError> {
-    let key = format!("account.secret_file of {}", account.sid);
-    let secret = match (&account.secret_file, &account.secret_env) {
+    let file = format!("{key}_file{of}");
+    let secret = match named {
         (Some(path), None) => Secret::new(&read_text("secret", path)?),
         (None, Some(name)) => Secret::new(&environment(name).ok_or_else(|| {
-            let key = format!("account.secret_env of {}", account.sid);
-            wrong(key, format!("environment variable `{name}` is not set"))
+            wrong(format!("{key}_env{of}"), format!("environment variable `{name}` is not set"))
         })?),
-        _ => return Err(wrong(key, "give either secret_file or secret_env")),
+        _ => return Err(wrong(file, format!("give either {key}_file or {key}_env"))),
     };
     if secret.is_empty() {
-        return Err(wrong(key, "the secret is empty"));
+        return Err(wrong(file, "the secret is empty"));
     }
     Ok(secret)
 }

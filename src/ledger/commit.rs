@@ -1,41 +1,61 @@
 //! Commitments to what could point to a person.
 //!
-//! Such things are not in the entry: its `c` holds salted commitments, and the clear
-//! text lies beside the entry, where it can be erased without touching it. The commitment is the
-//! SHA-256 of a 16-byte random salt and the canonical JSON of the group; without the salt nobody
-//! can find an address by trying all of them.
+//! Such things are not in the entry: its `c` holds salted commitments. A commitment is the SHA-256
+//! of a 16-byte random salt and the canonical JSON of the group; without the salt nobody can find
+//! an address by trying all of them. Salt and group go to the writer as [`Clear`], which seals them
+//! under the key of the person they tell of (`people.rs`).
 
 use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::AppendError;
 use super::entry::Ask;
+use crate::facts::Numbers;
 
 /// LIMIT: bytes of a user agent that are kept.
 pub(super) const AGENT_BYTES_MAX: usize = 200;
 
 /// The commitments of an entry, as they stand in it.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct Commitments {
-    net: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    net: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    subject: Vec<String>,
 }
 
-/// The clear text beside an entry.
-#[derive(Serialize)]
-struct Clear<'a> {
-    net: Group<Net<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    said: Option<Group<Said<'a>>>,
+/// What an entry commits to, on its way to be sealed.
+#[derive(Debug, Default)]
+pub(super) struct Clear(pub(super) Vec<Group>);
+
+/// One group, with the salt that opens its commitment.
+pub(super) struct Group {
+    /// `net`, `said` or `subject`.
+    pub(super) name: &'static str,
+    /// Whom it tells of: their name in the ledger's own terms.
+    pub(super) person: String,
+    /// Salt and group, as they are sealed.
+    pub(super) plain: Vec<u8>,
 }
 
+/// Nothing of it shows.
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Group({})", self.name)
+    }
+}
+
+/// What is sealed of one group.
 #[derive(Serialize)]
-struct Group<T> {
-    salt: String,
+struct Plain<'a, T> {
+    salt: &'a str,
     value: T,
 }
 
@@ -55,33 +75,106 @@ struct Said<'a> {
     reference: Option<&'a str>,
 }
 
-/// Commits to what a request tells of a person: the commitments, and the clear text beside them.
+/// One participant of the call.
+#[derive(Serialize)]
+struct Subject<'a> {
+    number: &'a str,
+}
+
+/// The name of a caller as a person.
+pub(super) fn person_of_caller(caller: &str) -> String {
+    format!("caller:{caller}")
+}
+
+/// The name of a participant as a person, by a number in E.164 form.
+pub(super) fn person_of_number(number: &str) -> String {
+    format!("number:{number}")
+}
+
+/// Commits to what a request tells of people: of the caller (of strangers, those of one day share
+/// a name) and of the participants of the call.
 ///
 /// # Errors
 /// [`AppendError::NoRandomness`]: without a salt, a commitment could be guessed.
-pub(super) fn commit(ask: &Ask) -> Result<(Commitments, Vec<u8>), AppendError> {
+pub(super) fn commit(
+    ask: &Ask,
+    caller: Option<&str>,
+    numbers: &Numbers,
+    now: Timestamp,
+) -> Result<(Commitments, Clear), AppendError> {
+    let person = match caller {
+        Some(caller) => person_of_caller(caller),
+        None => format!("stranger:{}", now.strftime("%F")),
+    };
+    let mut clear = Clear::default();
     let cut = |agent: &'_ str| agent.floor_char_boundary(AGENT_BYTES_MAX);
     let agent = ask.agent.as_deref().and_then(|agent| agent.get(..cut(agent)));
-    let (net, net_clear) = group(Net { address: ask.address, agent })?;
-    let (said, said_clear) = match (&ask.reason, &ask.reference) {
-        (None, None) => (None, None),
-        (reason, reference) => {
-            let (reason, reference) = (reason.as_deref(), reference.as_deref());
-            let (digest, clear) = group(Said { reason, reference })?;
-            (Some(digest), Some(clear))
-        }
+    let net = Some(clear.add("net", &person, Net { address: ask.address, agent })?);
+    let said = match (ask.reason.as_deref(), ask.reference.as_deref()) {
+        (None, None) => None,
+        (reason, reference) => Some(clear.add("said", &person, Said { reason, reference })?),
     };
-    let clear = Clear { net: net_clear, said: said_clear };
-    Ok((Commitments { net, said }, serde_json::to_vec(&clear).unwrap_or_default()))
+    let subject = numbers
+        .iter()
+        .map(|number| clear.add("subject", &person_of_number(number), Subject { number }))
+        .collect::<Result<_, _>>()?;
+    Ok((Commitments { net, said, subject }, clear))
 }
 
-/// The commitment to a value, and the value with the salt that opens it.
-fn group<T: Serialize>(value: T) -> Result<(String, Group<T>), AppendError> {
-    let mut salt = [0u8; 16];
-    aws_lc_rs::rand::fill(&mut salt).map_err(|_| AppendError::NoRandomness)?;
-    let mut hashed = salt.to_vec();
-    hashed.extend(serde_json::to_vec(&value).unwrap_or_default());
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed);
-    let group = Group { salt: URL_SAFE_NO_PAD.encode(salt), value };
-    Ok((URL_SAFE_NO_PAD.encode(digest.as_ref()), group))
+impl Clear {
+    /// A note about entries, in somebody's own words.
+    pub(super) fn note(
+        &mut self,
+        person: &str,
+        note: Option<&str>,
+    ) -> Result<Option<Commitments>, AppendError> {
+        let Some(note) = note else { return Ok(None) };
+        let said = Said { reason: Some(note), reference: None };
+        let said = Some(self.add("said", person, said)?);
+        Ok(Some(Commitments { net: None, said, subject: Vec::new() }))
+    }
+
+    fn add<T: Serialize>(
+        &mut self,
+        name: &'static str,
+        person: &str,
+        value: T,
+    ) -> Result<String, AppendError> {
+        let mut salt = [0u8; 16];
+        aws_lc_rs::rand::fill(&mut salt).map_err(|_| AppendError::NoRandomness)?;
+        let commitment = commitment(&salt, &serde_json::to_vec(&value).unwrap_or_default());
+        let plain = Plain { salt: &URL_SAFE_NO_PAD.encode(salt), value };
+        let plain = serde_json::to_vec(&plain).unwrap_or_default();
+        self.0.push(Group { name, person: person.to_owned(), plain });
+        Ok(commitment)
+    }
+}
+
+/// The commitment to a group's canonical JSON.
+fn commitment(salt: &[u8], value: &[u8]) -> String {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    context.update(salt);
+    context.update(value);
+    URL_SAFE_NO_PAD.encode(context.finish().as_ref())
+}
+
+/// A group that was opened.
+#[derive(Deserialize)]
+pub(super) struct Opened<'a> {
+    salt: String,
+    #[serde(borrow)]
+    pub(super) value: &'a RawValue,
+}
+
+impl<'a> Opened<'a> {
+    /// Reads what was sealed; `None` if it is not of this form.
+    pub(super) fn read(plain: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(plain).ok()
+    }
+
+    /// The commitment that the entry must hold for it.
+    pub(super) fn commitment(&self) -> Option<String> {
+        let salt = URL_SAFE_NO_PAD.decode(&self.salt).ok()?;
+        Some(commitment(&salt, self.value.get().as_bytes()))
+    }
 }

@@ -3,9 +3,9 @@
 //! An entry is the exact bytes of one JSON object, in the canonical form of RFC 8785 (keys in
 //! order, no blanks, integers only): structs here list their fields in that order, and a test
 //! holds every kind to a canonicaliser that is not ours. Verifiers hash the stored bytes and never
-//! write them anew. The last three keys (`w`, `wn`, `wp`: the writer, its count, and the head of
-//! the hash of its entry before) are added by the writer thread, which alone knows them; all other
-//! keys sort before them.
+//! write them anew. The last keys (`w`, `wn`, `wp`: the writer, its count, and the head of the hash of
+//! its entry before) are added by the writer thread, which alone knows them; all other keys sort
+//! before them. A writer's first entry follows the last one of the ledger, whose place is `wa`.
 //!
 //! What could point to a person is not in the entry: see `commit.rs`.
 
@@ -15,16 +15,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::AppendError;
-use super::commit::{Commitments, commit};
-use crate::facts::{Facts, Labels};
+use super::commit::{Clear, Commitments, commit};
+use crate::facts::{Facts, Labels, Numbers};
 use crate::identity::{Caller, Role};
 use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, RecordingSid};
-use crate::notice::Circumstance;
-use crate::policy::{Action, Citation, Decision, Ground, Permit};
+use crate::notice::{Circumstance, ConsentForm, NoticeVersion};
+use crate::policy::{Action, Citation, Decision, Ground, Permit, Stated};
 use crate::purpose::Purpose;
 
 /// The version of the form. It rises when a key changes its meaning.
@@ -64,6 +64,12 @@ impl fmt::Debug for EntryId {
     }
 }
 
+impl<'de> Deserialize<'de> for EntryId {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Uuid::deserialize(from).map(Self)
+    }
+}
+
 impl Serialize for EntryId {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut buffer = Uuid::encode_buffer();
@@ -98,7 +104,7 @@ pub struct Refused {
     /// Why, if they said so.
     pub purpose: Option<Purpose>,
     /// What the request stated beside its purpose.
-    pub circumstances: Vec<Circumstance>,
+    pub stated: Stated,
     /// What was known of it.
     pub facts: Option<Arc<Facts>>,
     /// The grounds, if it came to a decision.
@@ -107,6 +113,8 @@ pub struct Refused {
     pub reason: &'static str,
     /// A few words more, without anything secret.
     pub detail: Option<String>,
+    /// When it was decided.
+    pub at: Timestamp,
 }
 
 /// How a disclosure ended.
@@ -153,8 +161,18 @@ pub struct Served {
     pub bytes: u64,
     /// Where in the recording the first of them stands.
     pub first: u64,
+    /// Bytes of the whole recording in this form, if they are known.
+    pub length: Option<u64>,
     /// How it ended.
     pub ending: Ending,
+}
+
+impl Served {
+    /// Nothing, as far as this gate knows.
+    #[must_use]
+    pub fn not(ending: Ending) -> Self {
+        Self { status: None, bytes: 0, first: 0, length: None, ending }
+    }
 }
 
 // Field order below is the canonical order of keys. A missing value has no key.
@@ -167,6 +185,8 @@ struct IntentForm<'a> {
     caller: CallerForm<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     circumstances: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<&'a str>,
     decision: DecisionForm<'a>,
     facts: FactsForm<'a>,
     id: EntryId,
@@ -176,6 +196,8 @@ struct IntentForm<'a> {
     purpose: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     range: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<&'a str>,
     t: &'a str,
     v: u8,
 }
@@ -190,6 +212,8 @@ struct RefusalForm<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     circumstances: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<DecisionForm<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
@@ -203,6 +227,8 @@ struct RefusalForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     range: Option<&'a str>,
     reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<&'a str>,
     t: &'a str,
     #[serde(skip_serializing_if = "is_zero")]
     unrecorded: u64,
@@ -217,6 +243,8 @@ struct OutcomeForm<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     first: u64,
     id: EntryId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<u64>,
     of: EntryId,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
@@ -224,21 +252,49 @@ struct OutcomeForm<'a> {
     v: u8,
 }
 
-#[derive(Serialize)]
-struct EventForm<'a> {
-    at: Timestamp,
+/// What happens to the gate or to the ledger itself. Which keys there are depends on `t`; time, name
+/// and versions are put in when it is written ([`event`]).
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Event<'a> {
+    /// Who did it, for what is done at a command line.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    id: EntryId,
+    pub(super) actor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    policies: Option<&'a str>,
-    t: &'a str,
-    v: u8,
-    version: &'a str,
+    pub(super) at: Option<Timestamp>,
+    /// The lowest place that is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) before: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) c: Option<Commitments>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<&'a str>,
+    /// How many entries it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) entries: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<EntryId>,
+    /// The entries it is about, by place.
+    #[serde(skip_serializing_if = "<[u64]>::is_empty")]
+    pub(super) of: &'a [u64],
+    /// The person it is about, by the number that tells nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) person: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) policies: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'a str>,
+    /// Of what was written elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sha256: Option<&'a str>,
+    pub(super) t: &'a str,
+    pub(super) v: u8,
+    pub(super) version: &'a str,
 }
 
 #[derive(Serialize)]
 struct CallerForm<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound: Option<&'a str>,
     id: &'a str,
     issuer: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -281,17 +337,27 @@ struct CitationForm<'a> {
 
 #[derive(Serialize)]
 struct FactsForm<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<&'a str>,
     account: AccountSid,
     artefact: &'a str,
     as_of: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<CallSid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    case_closed_at: Option<Timestamp>,
     channels: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    circumstances: Vec<&'static str>,
     consent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent_form: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     direction: Option<&'a str>,
     duration_seconds: u32,
     encrypted: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objections: Vec<&'a str>,
     started_at: Timestamp,
     status: &'a str,
 }
@@ -323,25 +389,27 @@ fn open<T: Serialize>(form: &T) -> Open {
 
 pub(super) fn intent(
     id: EntryId,
-    at: Timestamp,
     permit: &Permit,
     ask: &Ask,
-) -> Result<(Open, Vec<u8>), AppendError> {
+) -> Result<(Open, Clear), AppendError> {
     let question = permit.question();
-    let (c, clear) = commit(ask)?;
+    let (at, facts, stated) = (question.now, &question.facts, &question.stated);
+    let (c, clear) = commit(ask, Some(&question.caller.id), &facts.numbers, at)?;
     let form = IntentForm {
         action: question.action.as_str(),
         at,
         c,
         caller: CallerForm::of(&question.caller),
-        circumstances: words(&question.stated.circumstances),
+        circumstances: words(&stated.circumstances),
+        country: stated.country.as_deref(),
         decision: DecisionForm::of(permit.decision()),
-        facts: FactsForm::of(&question.facts),
+        facts: FactsForm::of(facts),
         id,
         media: MediaForm::of(&question.media),
         method: ask.method,
         purpose: question.purpose.as_ref().map(Purpose::as_str),
         range: ask.range.as_deref(),
+        recipient: stated.recipient.as_deref(),
         t: "intent",
         v: VERSION,
     };
@@ -350,18 +418,21 @@ pub(super) fn intent(
 
 pub(super) fn refusal(
     id: EntryId,
-    at: Timestamp,
     refused: &Refused,
     ask: &Ask,
     unrecorded: u64,
-) -> Result<(Open, Vec<u8>), AppendError> {
-    let (c, clear) = commit(ask)?;
+) -> Result<(Open, Clear), AppendError> {
+    let caller = refused.caller.as_deref().map(|caller| caller.id.as_str());
+    let nobody = Numbers::default();
+    let numbers = refused.facts.as_deref().map_or(&nobody, |facts| &facts.numbers);
+    let (c, clear) = commit(ask, caller, numbers, refused.at)?;
     let form = RefusalForm {
         action: Action::on(&refused.media).as_str(),
-        at,
+        at: refused.at,
         c,
         caller: refused.caller.as_deref().map(CallerForm::of),
-        circumstances: words(&refused.circumstances),
+        circumstances: words(&refused.stated.circumstances),
+        country: refused.stated.country.as_deref(),
         decision: refused.decision.as_ref().map(DecisionForm::of),
         detail: refused.detail.as_deref(),
         facts: refused.facts.as_deref().map(FactsForm::of),
@@ -371,6 +442,7 @@ pub(super) fn refusal(
         purpose: refused.purpose.as_ref().map(Purpose::as_str),
         range: ask.range.as_deref(),
         reason: refused.reason,
+        recipient: refused.stated.recipient.as_deref(),
         t: "refusal",
         unrecorded,
         v: VERSION,
@@ -385,6 +457,7 @@ pub(super) fn outcome(id: EntryId, at: Timestamp, of: EntryId, served: &Served) 
         ending: served.ending.as_str(),
         first: served.first,
         id,
+        length: served.length,
         of,
         status: served.status,
         t: "outcome",
@@ -392,33 +465,34 @@ pub(super) fn outcome(id: EntryId, at: Timestamp, of: EntryId, served: &Served) 
     })
 }
 
-/// What happens to the gate itself: `start`, `stop`, `resume`.
-pub(super) fn event(
-    id: EntryId,
-    at: Timestamp,
-    t: &str,
-    policies: Option<&str>,
-    detail: Option<&str>,
-) -> Open {
+/// An event at a time.
+pub(super) fn event(id: EntryId, at: Timestamp, event: Event<'_>) -> Open {
     let version = env!("CARGO_PKG_VERSION");
-    open(&EventForm { at, detail, id, policies, t, v: VERSION, version })
+    open(&Event { at: Some(at), id: Some(id), v: VERSION, version, ..event })
+}
+
+/// The writer's chain as it stands at the end of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link<'a> {
+    pub(super) writer: &'a str,
+    pub(super) count: u64,
+    /// For the first entry of a writer, the place of the entry that it follows.
+    pub(super) after: Option<u64>,
+    /// The head of the hash of the entry before.
+    pub(super) previous: &'a str,
 }
 
 /// Closes an entry with the writer's chain.
-pub(super) fn seal(mut open: Open, writer: &str, count: u64, previous: &str) -> Vec<u8> {
+pub(super) fn seal(mut open: Open, link: &Link<'_>) -> Vec<u8> {
     use fmt::Write;
+    let Link { writer, count, after, previous } = link;
     // Writing to a String cannot fail.
-    let _ = write!(open, r#","w":"{writer}","wn":{count},"wp":"{previous}"}}"#);
-    open.into_bytes()
-}
-
-/// Takes the writer's chain off again, to seal an entry anew in another place.
-pub(super) fn unseal(bytes: Vec<u8>) -> Open {
-    let mut text = String::from_utf8(bytes).unwrap_or_default();
-    if let Some(end) = text.rfind(r#","w":""#) {
-        text.truncate(end);
+    let _ = write!(open, r#","w":"{writer}""#);
+    if let Some(after) = after {
+        let _ = write!(open, r#","wa":{after}"#);
     }
-    text
+    let _ = write!(open, r#","wn":{count},"wp":"{previous}"}}"#);
+    open.into_bytes()
 }
 
 fn words(list: &[Circumstance]) -> Vec<&'static str> {
@@ -428,6 +502,7 @@ fn words(list: &[Circumstance]) -> Vec<&'static str> {
 impl<'a> CallerForm<'a> {
     fn of(caller: &'a Caller) -> Self {
         Self {
+            bound: caller.bound_purpose.as_ref().map(Purpose::as_str),
             id: &caller.id,
             issuer: &caller.proof.issuer,
             key: caller.proof.key_id.as_deref(),
@@ -475,16 +550,22 @@ impl<'a> CitationForm<'a> {
 
 impl<'a> FactsForm<'a> {
     fn of(facts: &'a Facts) -> Self {
+        let register = &facts.register;
         Self {
+            accepted: register.accepted.as_ref().map(NoticeVersion::as_str),
             account: facts.account,
             artefact: facts.artefact.as_str(),
             as_of: facts.as_of,
             call: facts.call,
+            case_closed_at: register.case_closed_at,
             channels: facts.channels,
+            circumstances: words(&register.circumstances),
             consent: facts.consent.as_str(),
+            consent_form: register.consent_form.map(ConsentForm::as_str),
             direction: facts.direction.map(|direction| direction.as_str()),
             duration_seconds: facts.duration_seconds,
             encrypted: facts.encrypted,
+            objections: register.objections.iter().map(Purpose::as_str).collect(),
             started_at: facts.started_at,
             status: facts.status.as_str(),
         }
@@ -512,6 +593,7 @@ mod tests {
 
     use super::super::commit::AGENT_BYTES_MAX;
     use super::*;
+    use crate::facts::Register;
     use crate::identity::Proof;
     use crate::media::{AudioFormat, Direction};
 
@@ -534,15 +616,29 @@ mod tests {
             })),
             media: MediaRef { account, recording, form },
             purpose: "staff-training".parse().ok(),
-            circumstances: vec![Circumstance::Reference, Circumstance::Reason],
+            stated: Stated {
+                circumstances: vec![Circumstance::Reference, Circumstance::Reason],
+                recipient: Some("regulator".to_owned()),
+                country: Some("GB".to_owned()),
+            },
             facts: Some(Arc::new(Facts {
                 call: "CA00000000000000000000000000000003".parse().ok(),
                 direction: Some(Direction::Outbound),
+                numbers: Numbers::new(vec!["+13055550123".to_owned()]),
+                register: Register {
+                    objections: vec!["staff-training".parse().unwrap()],
+                    circumstances: vec![Circumstance::Hold],
+                    consent_form: Some(ConsentForm::Spoke),
+                    case_closed_at: Some(Timestamp::UNIX_EPOCH),
+                    accepted: "2026-03-01".parse().ok(),
+                    ..Register::default()
+                },
                 ..Facts::bare(account, recording, "2026-11-03T09:15:02.25Z".parse().unwrap())
             })),
             decision: None,
             reason: "undecidable",
             detail: Some("why".to_owned()),
+            at: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -562,44 +658,70 @@ mod tests {
     fn entries_are_in_canonical_form() {
         let now = Timestamp::UNIX_EPOCH;
         let id = EntryId::new(now);
-        let served = Served { status: Some(206), bytes: 7, first: 3, ending: Ending::UpstreamCut };
+        let length = Some(70);
+        let served =
+            Served { status: Some(206), bytes: 7, first: 3, length, ending: Ending::UpstreamCut };
+        let full = Event {
+            actor: Some("somebody"),
+            before: Some(256),
+            detail: Some("detail"),
+            entries: Some(3),
+            of: &[4, 5],
+            person: Some(6),
+            policies: Some("digest"),
+            reason: Some("reason"),
+            sha256: Some("ab"),
+            t: "start",
+            ..Event::default()
+        };
         for open in [
-            refusal(id, now, &refused(), &ask(), 3).unwrap().0,
+            refusal(id, &refused(), &ask(), 3).unwrap().0,
             outcome(id, now, id, &served),
-            event(id, now, "start", Some("digest"), Some("detail")),
+            event(id, now, full),
         ] {
-            let bytes = seal(open.clone(), "w0", 12, "ab");
-            let value: Value = serde_json::from_slice(&bytes).unwrap();
-            assert_eq!(serde_jcs::to_vec(&value).unwrap(), bytes, "{value}");
-            assert_eq!(unseal(bytes), open);
+            for (count, after) in [(0, Some(11)), (12, None)] {
+                let link = Link { writer: "w0", count, after, previous: "ab" };
+                let bytes = seal(open.clone(), &link);
+                let value: Value = serde_json::from_slice(&bytes).unwrap();
+                assert_eq!(serde_jcs::to_vec(&value).unwrap(), bytes, "{value}");
+            }
         }
     }
 
-    /// The address and what the caller wrote are not in the entry; with the salts beside it the
+    /// The address, the numbers and what the caller wrote are not in the entry; with the salts the
     /// commitments can be checked, and without them two entries of one address have nothing in
     /// common.
     #[test]
     fn what_could_point_to_a_person_is_only_committed_to() {
-        let now = Timestamp::UNIX_EPOCH;
-        let id = EntryId::new(now);
-        let (open, clear) = refusal(id, now, &refused(), &ask(), 0).unwrap();
-        let (other, _) = refusal(id, now, &refused(), &ask(), 0).unwrap();
-        for secret in ["192.0.2.7", "CASE-1234", "she asked"] {
+        let id = EntryId::new(Timestamp::UNIX_EPOCH);
+        let (open, clear) = refusal(id, &refused(), &ask(), 0).unwrap();
+        let (other, _) = refusal(id, &refused(), &ask(), 0).unwrap();
+        for secret in ["192.0.2.7", "CASE-1234", "she asked", "3055550123"] {
             assert!(!open.contains(secret), "{open}");
         }
         let entry: Value = serde_json::from_str(&format!("{open}}}")).unwrap();
-        let clear: Value = serde_json::from_slice(&clear).unwrap();
         let other: Value = serde_json::from_str(&format!("{other}}}")).unwrap();
-        for group in ["net", "said"] {
-            let salt = URL_SAFE_NO_PAD.decode(clear[group]["salt"].as_str().unwrap()).unwrap();
+        let mut names = Vec::new();
+        for group in &clear.0 {
+            let plain: Value = serde_json::from_slice(&group.plain).unwrap();
+            let salt = URL_SAFE_NO_PAD.decode(plain["salt"].as_str().unwrap()).unwrap();
             let mut hashed = salt;
-            hashed.extend(serde_jcs::to_vec(&clear[group]["value"]).unwrap());
+            hashed.extend(serde_jcs::to_vec(&plain["value"]).unwrap());
             let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed);
-            assert_eq!(entry["c"][group], URL_SAFE_NO_PAD.encode(digest.as_ref()));
-            assert_ne!(entry["c"][group], other["c"][group]);
+            let pointer = match group.name {
+                "subject" => "/c/subject/0".to_owned(),
+                name => format!("/c/{name}"),
+            };
+            let committed = entry.pointer(&pointer).unwrap();
+            assert_eq!(*committed, URL_SAFE_NO_PAD.encode(digest.as_ref()));
+            assert_ne!(Some(committed), other.pointer(&pointer));
+            names.push((group.name, group.person.as_str()));
+            if group.name == "net" {
+                assert_eq!(plain["value"]["agent"].as_str().unwrap().len(), AGENT_BYTES_MAX);
+            }
         }
-        assert_eq!(clear["said"]["value"]["reference"], "CASE-1234");
-        let agent = clear["net"]["value"]["agent"].as_str().unwrap();
-        assert_eq!(agent.len(), AGENT_BYTES_MAX);
+        let caller = "caller:staff|\u{e9}\"\\\u{1}\u{7f}\u{2028}";
+        let number = "number:+13055550123";
+        assert_eq!(names, [("net", caller), ("said", caller), ("subject", number)]);
     }
 }

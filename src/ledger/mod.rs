@@ -6,32 +6,99 @@
 //! counts what is handed over and writes the outcome when it ends, however it ends. Refusals are
 //! entries too.
 //!
-//! The entry bytes in their order are the truth (`entry.rs`); one thread writes them in batches
-//! (`writer.rs`) to SQLite (`sqlite.rs`); after any error nothing is disclosed until a write has
-//! been proven again. Reading is apart (`read.rs`). Never: an update or a retry on a handle that
-//! failed, a telephone number, a token.
+//! The entry bytes in their order are the truth (`entry.rs`, `chain.rs`); one thread writes them in
+//! batches (`writer.rs`, `recovery.rs`) to a store (`store/`); after any error nothing is disclosed
+//! until a write has been proven again. What is known of people is committed to (`commit.rs`) and
+//! sealed (`people.rs`, `keys.rs`). Everything else follows behind (`follow.rs`): the search index
+//! (`index/`), the tree, its tiles and signed checkpoints (`tlog/`, `sign.rs`). Reading is apart
+//! (`review.rs`, `verify.rs`, `export/`). Never: an update of an entry, a retry on a handle that
+//! failed, a telephone number in the clear, a token.
 
+pub mod accounting;
+mod chain;
+mod clerk;
 mod commit;
+mod cosign;
+mod describe;
 mod entry;
+mod evidence;
+pub mod export;
+mod follow;
+pub mod index;
+pub mod keys;
+mod outlets;
+mod people;
 mod proof;
-mod read;
-mod sqlite;
+mod recall;
+mod recovery;
+mod replay;
+mod review;
+mod search;
+mod sign;
+pub mod store;
+mod subject;
+pub mod tlog;
+mod verify;
 mod writer;
 
+pub use accounting::{Accounting, Head as AccountingHead, Line as AccountingLine, Shape};
+pub use clerk::{Clerk, ClerkError, Person, Prunable};
+pub use cosign::{CosignAnswer, Cosigning, WitnessSetUpError};
 pub use entry::{Ask, Ending, EntryId, Refused, Served};
+pub use evidence::{EvidenceError, bundle, prove};
+pub use export::{ExportError, Exporter, Form, Record, Summary};
+pub use follow::Progress;
+pub use index::{Bar, Field, Filter, Order, Query, Session, SessionCursor, Unit, UnknownField};
+pub use keys::KeyFileError;
+pub use outlets::Courier;
 pub use proof::{Intent, OpenDisclosure, Pledge, Receipt};
-pub use read::{Query, ReadError, Reader, Row};
-pub use sqlite::OpenError;
+pub use recall::{RecallError, Recalled, recall};
+pub use replay::{Group, Replayed, Shift, replay};
+pub use review::{Review, ReviewError, Row, rebuild};
+pub use store::{Place, StoreError};
+pub use subject::disclosures;
+pub use tlog::witness::REQUEST_BYTES_MAX as WITNESS_REQUEST_BYTES_MAX;
+pub use verify::{Against, Flaw, Report, verify};
 pub use writer::Health;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::policy::{Permit, PolicyDigest};
-use writer::{Answer, Item, Writer};
+use crate::policy::{Permit, Policies, PolicyDigest};
+use commit::Clear;
+use entry::Event;
+use follow::{Follower, Projection};
+use keys::Keys;
+use outlets::Outlets;
+use people::{Opener, Sealer};
+use review::FolderLock;
+use search::Searching;
+use sign::Signing;
+use store::{Access, GateLock, Store};
+use writer::{Answer, Item, Kind, PolicyTexts, Start, Writer};
+
+/// A ledger that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key file.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// What is derived from the entries.
+    #[error("the ledger's folder `{folder}`: {problem}")]
+    Derived {
+        /// The folder.
+        folder: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
 
 /// An entry that could not be made durable. Nothing may be disclosed on it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,9 +127,17 @@ const DETAIL_BYTES_MAX: usize = 2_000;
 #[derive(Clone, Debug)]
 pub struct Ledger {
     writer: Arc<Writer>,
+    followers: Arc<Followers>,
     clock: Clock,
     timeout: Duration,
     strangers: Arc<Strangers>,
+}
+
+/// What follows behind the entries, in a folder of this gate's own.
+#[derive(Debug)]
+struct Followers {
+    each: Vec<Follower>,
+    _lock: FolderLock,
 }
 
 /// How many refused strangers may still be recorded in this second, and how many were not.
@@ -75,18 +150,55 @@ struct Strangers {
 }
 
 impl Ledger {
-    /// Opens the ledger, closes the intents that a crash left open, and writes a start entry.
+    /// Opens the ledger, writes a start entry, and closes the intents that gates which are gone
+    /// left open.
     ///
     /// # Errors
-    /// [`OpenError`] if the file cannot be used, is in use by another gate, or is not a ledger.
+    /// [`OpenError`] if the store cannot be used, is in use by another gate, or is not a ledger.
     pub fn open(
         settings: &config::Ledger,
         clock: Clock,
-        digest: &PolicyDigest,
+        policies: &Policies,
+        courier: Box<dyn Courier>,
     ) -> Result<Self, OpenError> {
-        let writer = Writer::start(&settings.path, clock.clone(), digest)?;
+        let place = Place::of(settings);
+        let lock = match &place {
+            Place::Sqlite(path) => Some(GateLock::take(path)?),
+            Place::Postgres { .. } => None,
+        };
+        let folder = &settings.directory;
+        let derived =
+            |problem: String| OpenError::Derived { folder: folder.display().to_string(), problem };
+        let folder_lock = FolderLock::take(folder).map_err(|error| derived(error.to_string()))?;
+        let folder_lock = folder_lock.ok_or_else(|| {
+            derived("another gate, or a command that reads, uses it right now".to_owned())
+        })?;
+        let mut store = place.open(Access::Create)?;
+        let keys = keys_of(&mut *store, &settings.key_file, &settings.origin)?;
+        let sealing = Arc::new(keys.sealing);
+        let every = settings.checkpoint_seconds.duration();
+        let outlets = Outlets::new(settings, courier).map_err(derived)?;
+        let signing =
+            Signing::open(&mut *store, folder, keys.signing, &settings.origin, every, outlets)?;
+        let searching = Searching::open(folder, Opener::new(Arc::clone(&sealing)))
+            .map_err(|error| derived(writer::full(&error)))?;
+        let start = Start {
+            place: place.clone(),
+            store,
+            lock,
+            clock: clock.clone(),
+            sealer: Sealer::new(sealing),
+            policies: texts(policies),
+        };
+        let writer = Arc::new(Writer::start(start)?);
+        let follow = |projection| Follower::start(place.clone(), projection);
+        let signing: Box<dyn Projection> = Box::new(signing.asking(&writer));
+        let searching: Box<dyn Projection> = Box::new(searching.telling(&writer));
+        let followers = [signing, searching].into_iter().map(follow).collect::<Result<_, _>>();
+        let followers = followers.map_err(|error| derived(error.to_string()))?;
         Ok(Self {
-            writer: Arc::new(writer),
+            writer,
+            followers: Arc::new(Followers { each: followers, _lock: folder_lock }),
             clock,
             timeout: settings.timeout_ms.duration(),
             strangers: Arc::new(Strangers {
@@ -102,10 +214,9 @@ impl Ledger {
     /// # Errors
     /// [`AppendError`] at once if the ledger is closed or its queue is full.
     pub fn intend(&self, permit: Permit, ask: &Ask) -> Result<(Intent, Pledge), AppendError> {
-        let id = EntryId::new(self.clock.now());
-        let (text, clear) = entry::intent(id, self.clock.now(), &permit, ask)?;
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        self.writer.push(Item::awaited(id, text, clear, answer))?;
+        let id = EntryId::new(permit.question().now);
+        let (text, clear) = entry::intent(id, &permit, ask)?;
+        let answered = self.writer.push(Item::new(id, Kind::Intent, text, clear))?;
         let pledge = Pledge::new(id, answered, self.timeout, self.clone());
         Ok((Intent::new(id, permit), pledge))
     }
@@ -115,12 +226,10 @@ impl Ledger {
     /// # Errors
     /// [`AppendError`], after which the caller is told 503 and not the refusal.
     pub async fn refuse(&self, refused: &Refused, ask: &Ask) -> Result<EntryId, AppendError> {
-        let now = self.clock.now();
-        let id = EntryId::new(now);
+        let id = EntryId::new(refused.at);
         let unrecorded = self.strangers.unrecorded.swap(0, Ordering::Relaxed);
-        let (text, clear) = entry::refusal(id, now, refused, ask, unrecorded)?;
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        self.writer.push(Item::awaited(id, text, clear, answer))?;
+        let (text, clear) = entry::refusal(id, refused, ask, unrecorded)?;
+        let answered = self.writer.push(Item::new(id, Kind::Other, text, clear))?;
         match tokio::time::timeout(self.timeout, answered).await {
             Ok(Ok(Answer::Durable)) => Ok(id),
             Ok(Ok(Answer::Failed(error))) => Err(error),
@@ -151,17 +260,21 @@ impl Ledger {
         within.is_ok()
     }
 
-    /// Records that other policies are in force from now on; returns when it is durable. For a
-    /// thread that may wait.
+    /// Keeps these policies and records that they are in force from now on; returns when both are
+    /// durable. For a thread that may wait.
     ///
     /// # Errors
     /// [`AppendError`], after which they must not be put in force.
     pub fn policies_in_force(
         &self,
-        digest: &PolicyDigest,
+        policies: &Policies,
         before: &PolicyDigest,
     ) -> Result<EntryId, AppendError> {
-        self.event("policies", digest, &format!("before: {before}"))
+        let detail = format!("before: {before}");
+        let digest = Some(policies.digest().as_str());
+        let event =
+            Event { t: "policies", policies: digest, detail: Some(&detail), ..Event::default() };
+        self.event(event, Some(texts(policies)))
     }
 
     /// Records that the policy folder cannot be used and these policies stay in force; returns
@@ -174,22 +287,21 @@ impl Ledger {
         in_force: &PolicyDigest,
         why: &str,
     ) -> Result<EntryId, AppendError> {
-        let end = why.floor_char_boundary(DETAIL_BYTES_MAX);
-        self.event("policies-refused", in_force, why.get(..end).unwrap_or_default())
+        let detail = why.get(..why.floor_char_boundary(DETAIL_BYTES_MAX));
+        let policies = Some(in_force.as_str());
+        self.event(Event { t: "policies-refused", policies, detail, ..Event::default() }, None)
     }
 
     fn event(
         &self,
-        t: &str,
-        policies: &PolicyDigest,
-        detail: &str,
+        event: Event<'_>,
+        policies: Option<PolicyTexts>,
     ) -> Result<EntryId, AppendError> {
         let now = self.clock.now();
         let id = EntryId::new(now);
-        let text = entry::event(id, now, t, Some(policies.as_str()), Some(detail));
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        self.writer.push(Item::noted(id, text, answer))?;
-        match answered.blocking_recv() {
+        let text = entry::event(id, now, event);
+        let item = Item { policies, ..Item::new(id, Kind::Other, text, Clear::default()) };
+        match self.writer.push(item)?.blocking_recv() {
             Ok(Answer::Durable) => Ok(id),
             Ok(Answer::Failed(error)) => Err(error),
             Err(_) => Err(AppendError::Closed("the writer has stopped".to_owned())),
@@ -202,15 +314,72 @@ impl Ledger {
         self.writer.health()
     }
 
-    /// Writes what waits and a stop entry. Later entries are refused.
+    /// How far the checkpoints and the search index have come.
+    #[must_use]
+    pub fn progress(&self) -> Vec<Arc<Progress>> {
+        self.followers.each.iter().map(|follower| Arc::clone(follower.progress())).collect()
+    }
+
+    /// Writes what waits and a stop entry, and has what follows catch up. Later entries are
+    /// refused.
     pub fn close(&self) {
         self.writer.close();
+        self.followers.each.iter().for_each(Follower::stop);
     }
 
     /// Queues the outcome of an intent; it becomes durable with the next batch.
     fn conclude(&self, of: EntryId, served: &Served) {
         let now = self.clock.now();
         let id = EntryId::new(now);
-        self.writer.push_outcome(Item::outcome(id, of, entry::outcome(id, now, of, served)));
+        let text = entry::outcome(id, now, of, served);
+        self.writer.push_outcome(Item::new(id, Kind::Outcome(of), text, Clear::default()));
     }
+}
+
+/// The key that verifies a ledger's checkpoints, as an auditor or a witness keeps it; `None` before
+/// the first start.
+///
+/// # Errors
+/// [`StoreError`] if the ledger cannot be read.
+pub fn verifier(settings: &config::Ledger) -> Result<Option<String>, StoreError> {
+    Place::of(settings).open(Access::Read)?.property(VERIFIER)
+}
+
+/// Brings the tables of a ledger to this version; returns where it lies.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be done.
+pub fn migrate(settings: &config::Ledger) -> Result<String, StoreError> {
+    Ok(Place::of(settings).open(Access::Create)?.name())
+}
+
+/// A set of policies as the ledger keeps it.
+fn texts(policies: &Policies) -> PolicyTexts {
+    PolicyTexts {
+        digest: policies.digest().as_str().to_owned(),
+        texts: serde_json::to_vec(policies.sources()).unwrap_or_default(),
+    }
+}
+
+/// The name under which the ledger keeps the key that verifies its checkpoints.
+const VERIFIER: &str = "verifier";
+
+/// The secrets of this ledger; made for a new one. Those of another ledger are refused.
+fn keys_of(store: &mut dyn Store, path: &Path, origin: &str) -> Result<Keys, OpenError> {
+    let begun = store.property(VERIFIER)?;
+    let keys = match &begun {
+        Some(_) => Keys::read(path)?,
+        None => Keys::read_or_make(path, origin)?,
+    };
+    let verifier = keys.signing.verifier().to_string();
+    let begun = store.put_property(VERIFIER, &verifier)?;
+    if begun == verifier {
+        return Ok(keys);
+    }
+    let problem = format!(
+        "it was begun with another key file or origin than `{}` and `{origin}`; its checkpoints \
+         are verified with {begun}",
+        path.display()
+    );
+    Err(StoreError::Unusable { name: store.name(), problem }.into())
 }

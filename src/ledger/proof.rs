@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::entry::{Ending, EntryId, Served};
 use super::writer::Answer;
 use super::{AppendError, Ledger};
+use crate::crash;
 use crate::media::MediaRef;
 use crate::policy::Permit;
 
@@ -67,7 +68,10 @@ impl Pledge {
     /// that nothing was released.
     pub async fn durable(mut self) -> Result<Receipt, AppendError> {
         match tokio::time::timeout(self.timeout, &mut self.answered).await {
-            Ok(Ok(Answer::Durable)) => Ok(Receipt { id: self.id, guard: self.guard }),
+            Ok(Ok(Answer::Durable)) => {
+                crash::at("received");
+                Ok(Receipt { id: self.id, guard: self.guard })
+            }
             Ok(Ok(Answer::Failed(error))) => {
                 // The writer knows that this one failed and will close it, should it turn up.
                 self.guard.ledger = None;
@@ -140,7 +144,7 @@ impl Receipt {
     pub(crate) fn spend(mut self) -> OpenDisclosure {
         OpenDisclosure {
             id: self.id,
-            served: Served { status: None, bytes: 0, first: 0, ending: Ending::CallerLeft },
+            served: Served::not(Ending::CallerLeft),
             ledger: self.guard.ledger.take(),
         }
     }
@@ -163,9 +167,8 @@ impl OpenDisclosure {
     }
 
     /// Notes what the caller is sent, before it is sent.
-    pub fn answer(&mut self, status: u16, first: u64) {
-        self.served.status = Some(status);
-        self.served.first = first;
+    pub fn answer(&mut self, status: u16, first: u64, length: Option<u64>) {
+        self.served = Served { status: Some(status), first, length, ..self.served };
     }
 
     /// Counts bytes that are handed to the caller's connection.
@@ -204,8 +207,7 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(ledger) = self.ledger.take() {
-            let served = Served { status: None, bytes: 0, first: 0, ending: Ending::NotReleased };
-            ledger.conclude(self.id, &served);
+            ledger.conclude(self.id, &Served::not(Ending::NotReleased));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one thread that writes the ledger.
+//! The one thread that writes a gate's entries.
 //!
 //! It takes whatever waits, seals it into the chain, appends it in one transaction and answers
 //! everybody at once, so that one sync serves all who came while the last one ran. Outcomes do not
@@ -6,30 +6,30 @@
 //!
 //! The first error of any kind closes the ledger: everybody who waits and everybody who comes is
 //! refused, the handle is thrown away (after a failed sync the kernel may have dropped what was
-//! not written, so a retry on it could lie), and every [`RETRY`] the file is opened afresh, held
-//! against the last entry that was confirmed, and has to prove a write. Entries of the failed
-//! batch that turn up after all get the outcome that nothing was released.
+//! not written, so a retry on it could lie), and every [`RETRY`] the store is opened afresh, held
+//! against the last entry that was confirmed, and has to prove a write (`recovery.rs`).
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::AppendError;
-use super::entry::{self, Ending, EntryId, Served};
-use super::sqlite::{Append, Last, OpenError, Store, WriteLock};
+use super::chain::Chain;
+use super::commit::Clear;
+use super::entry::{self, EntryId, Event};
+use super::people::Sealer;
+use super::store::{Append, GateLock, Leaf, Place, Store, StoreError};
 use crate::clock::Clock;
-use crate::policy::PolicyDigest;
+use crate::crash;
 
 /// LIMIT: entries that may wait. At a kilobyte each this is 64 MB; one more is refused.
 const QUEUE_MAX: usize = 65_536;
 
 /// LIMIT: entries of one transaction. A longer one would make everybody wait for the slowest.
-const BATCH_MAX: usize = 1_024;
+pub(super) const BATCH_MAX: usize = 1_024;
 
 /// LIMIT: bytes of an entry, so that it fits every reader of tiled logs.
 const ENTRY_BYTES_MAX: usize = 16 * 1024;
@@ -42,6 +42,9 @@ const GATHER: Duration = Duration::from_micros(300);
 
 /// How often a closed ledger is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How often it is looked for gates that are gone.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Whether the ledger takes entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,35 +62,40 @@ pub(super) enum Answer {
     Failed(AppendError),
 }
 
+/// What an entry begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A disclosure.
+    Intent,
+    /// The disclosure of this intent.
+    Outcome(EntryId),
+    /// Neither.
+    Other,
+}
+
 /// An entry on its way.
 #[derive(Debug)]
 pub(super) struct Item {
-    id: EntryId,
-    text: entry::Open,
-    clear: Option<Vec<u8>>,
+    pub(super) id: EntryId,
+    pub(super) kind: Kind,
+    pub(super) text: entry::Open,
+    pub(super) clear: Clear,
     /// Who waits for it; nobody waits for an outcome.
-    answer: Option<oneshot::Sender<Answer>>,
-    /// For an outcome, the intent it ends.
-    of: Option<EntryId>,
+    pub(super) answer: Option<oneshot::Sender<Answer>>,
+    /// Policy texts that are kept before the entry that names their digest.
+    pub(super) policies: Option<PolicyTexts>,
+}
+
+/// A set of policies as it is kept, by its digest.
+#[derive(Clone, Debug)]
+pub(super) struct PolicyTexts {
+    pub(super) digest: String,
+    pub(super) texts: Vec<u8>,
 }
 
 impl Item {
-    pub(super) fn awaited(
-        id: EntryId,
-        text: entry::Open,
-        clear: Vec<u8>,
-        answer: oneshot::Sender<Answer>,
-    ) -> Self {
-        Self { id, text, clear: Some(clear), answer: Some(answer), of: None }
-    }
-
-    /// An entry without clear text, whose durability is waited for.
-    pub(super) fn noted(id: EntryId, text: entry::Open, answer: oneshot::Sender<Answer>) -> Self {
-        Self { id, text, clear: None, answer: Some(answer), of: None }
-    }
-
-    pub(super) fn outcome(id: EntryId, of: EntryId, text: entry::Open) -> Self {
-        Self { id, text, clear: None, answer: None, of: Some(of) }
+    pub(super) fn new(id: EntryId, kind: Kind, text: entry::Open, clear: Clear) -> Self {
+        Self { id, kind, text, clear, answer: None, policies: None }
     }
 }
 
@@ -99,73 +107,80 @@ pub(super) struct Writer {
 }
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
     wake: Condvar,
 }
 
-#[derive(Debug)]
-struct State {
-    items: Vec<Item>,
-    awaited: usize,
-    closed: Option<String>,
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) items: Vec<Item>,
+    pub(super) awaited: usize,
+    pub(super) closed: Option<String>,
     stopping: bool,
     /// True while the writer sleeps until it is woken, by anything.
     asleep: bool,
+    /// Somebody was erased.
+    forget_people: bool,
+    /// This gate is the one that signs checkpoints.
+    leads: bool,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What a writer starts with.
+pub(super) struct Start {
+    pub(super) place: Place,
+    pub(super) store: Box<dyn Store>,
+    /// Held for as long as the thread lives.
+    pub(super) lock: Option<GateLock>,
+    pub(super) clock: Clock,
+    pub(super) sealer: Sealer,
+    pub(super) policies: PolicyTexts,
+}
+
 impl Writer {
-    pub(super) fn start(
-        path: &Path,
-        clock: Clock,
-        digest: &PolicyDigest,
-    ) -> Result<Self, OpenError> {
-        let lock = WriteLock::take(path)?;
-        let store = Store::open(path, true)?;
-        let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-        let chain = Chain::after(store.last().map_err(sqlite)?);
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                items: Vec::new(),
-                awaited: 0,
-                closed: None,
-                stopping: false,
-                asleep: false,
-            }),
-            wake: Condvar::new(),
-        });
+    /// Says on record that this gate has started, closes what gates that are gone left open, and
+    /// starts the thread.
+    pub(super) fn start(start: Start) -> Result<Self, StoreError> {
+        let Start { place, mut store, lock, clock, sealer, policies } = start;
+        let chain = Chain::after(store.last()?);
+        let shared = Arc::new(Shared { state: Mutex::new(State::default()), wake: Condvar::new() });
+        let name = store.name();
         let mut run = Run {
-            path: path.to_owned(),
+            place,
             clock,
             chain,
+            sealer,
             store: Some(store),
             shared: Arc::clone(&shared),
             gathered: 0,
+            open: HashMap::new(),
+            confirmed: None,
             failed: HashSet::new(),
+            looked: Instant::now(),
         };
-        run.recover(digest).map_err(sqlite)?;
+        run.begin(&policies)?;
         let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
             let _lock = lock;
             run.serve();
         });
-        let thread = thread.map_err(|error| OpenError::Unusable {
-            path: path.to_owned(),
-            problem: error.to_string(),
-        })?;
+        let thread =
+            thread.map_err(|error| StoreError::Unusable { name, problem: error.to_string() })?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Queues an entry that somebody waits for.
-    pub(super) fn push(&self, item: Item) -> Result<(), AppendError> {
-        if item.text.len() + 128 > ENTRY_BYTES_MAX {
+    /// Queues an entry and waits for nothing; the receiver tells when it is durable.
+    pub(super) fn push(&self, mut item: Item) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        if item.text.len() + 192 > ENTRY_BYTES_MAX {
             return Err(AppendError::TooLong);
         }
+        let (answer, answered) = oneshot::channel();
+        item.answer = Some(answer);
         let mut state = self.shared.lock();
         if let Some(reason) = &state.closed {
             return Err(AppendError::Closed(reason.clone()));
@@ -183,7 +198,7 @@ impl Writer {
         if first {
             self.shared.wake.notify_one();
         }
-        Ok(())
+        Ok(answered)
     }
 
     /// Queues an outcome. It is kept even while the ledger is closed, as long as there is room;
@@ -209,6 +224,17 @@ impl Writer {
         }
     }
 
+    /// True if this gate signs checkpoints.
+    pub(super) fn leads(&self) -> bool {
+        let state = self.shared.lock();
+        state.leads && state.closed.is_none()
+    }
+
+    /// Somebody was erased: who comes again is a new person.
+    pub(super) fn forget_people(&self) {
+        self.shared.lock().forget_people = true;
+    }
+
     pub(super) fn close(&self) {
         self.shared.lock().stopping = true;
         self.shared.wake.notify_one();
@@ -225,74 +251,32 @@ impl Drop for Writer {
     }
 }
 
-/// What is left of an item once its text is sealed.
+/// An entry that was sealed, with what is needed to send it again.
 struct Waiting {
     id: EntryId,
+    kind: Kind,
     answer: Option<oneshot::Sender<Answer>>,
-    of: Option<EntryId>,
+    /// The text of an outcome, which is kept when the batch fails.
+    text: Option<entry::Open>,
 }
 
-/// Where the next entry belongs.
-#[derive(Clone, Debug)]
-struct Chain {
-    /// This process among all that ever wrote here.
-    writer: String,
-    /// How many entries it has written.
-    count: u64,
-    last: Option<Last>,
-}
-
-impl Chain {
-    fn after(last: Option<Last>) -> Self {
-        Self { writer: uuid::Uuid::new_v4().simple().to_string(), count: 0, last }
-    }
-
-    fn next_seq(&self) -> i64 {
-        self.last.as_ref().map_or(0, |last| last.seq + 1)
-    }
-
-    /// Closes an entry and moves on.
-    fn seal(&mut self, open: entry::Open) -> Last {
-        let head = |last: &Last| last.leaf.iter().take(16).map(|b| format!("{b:02x}")).collect();
-        let previous: String = self.last.as_ref().map(head).unwrap_or_default();
-        let bytes = entry::seal(open, &self.writer, self.count, &previous);
-        let sealed = Last { seq: self.next_seq(), leaf: leaf(&bytes), bytes };
-        self.count += 1;
-        // The chain needs the hash, not the text.
-        let Last { seq, leaf, .. } = sealed;
-        self.last = Some(Last { seq, leaf, bytes: Vec::new() });
-        sealed
-    }
-}
-
-/// The hash of an entry as a leaf of an RFC 6962 tree.
-pub(super) fn leaf(bytes: &[u8]) -> [u8; 32] {
-    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    context.update(&[0]);
-    context.update(bytes);
-    context.finish().as_ref().try_into().unwrap_or([0; 32])
-}
-
-/// What recovery reads of an entry.
-#[derive(Deserialize)]
-struct Skeleton {
-    id: String,
-    #[serde(default)]
-    of: Option<String>,
-    t: String,
-}
-
-struct Run {
-    path: PathBuf,
-    clock: Clock,
-    chain: Chain,
+pub(super) struct Run {
+    pub(super) place: Place,
+    pub(super) clock: Clock,
+    pub(super) chain: Chain,
+    sealer: Sealer,
     /// `None` after an error, until a fresh one has proven a write.
-    store: Option<Store>,
-    shared: Arc<Shared>,
+    pub(super) store: Option<Box<dyn Store>>,
+    pub(super) shared: Arc<Shared>,
     /// How many waited for the last batch.
     gathered: usize,
+    /// Intents of this gate without an outcome, and their places.
+    pub(super) open: HashMap<EntryId, u64>,
+    /// The last entry of this gate that is durable.
+    pub(super) confirmed: Option<(u64, Leaf)>,
     /// Intents whose batch failed. Outcomes of theirs are not written unless they turn up.
     failed: HashSet<EntryId>,
+    looked: Instant,
 }
 
 impl Run {
@@ -304,6 +288,11 @@ impl Run {
             }
             if self.store.is_none() {
                 self.reopen();
+            } else if self.looked.elapsed() >= LOOK {
+                self.looked = Instant::now();
+                if let Err(error) = self.look_around() {
+                    self.fail(&full(&error), Vec::new());
+                }
             }
             if stopping {
                 self.stop();
@@ -328,11 +317,9 @@ impl Run {
         }
         if state.items.is_empty() && !state.stopping {
             state.asleep = true;
-            while state.items.is_empty() && !state.stopping {
-                state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
+            state = wait(shared, state, LOOK);
             state.asleep = false;
-            if state.awaited == 0 && !state.stopping {
+            if state.awaited == 0 && !state.items.is_empty() && !state.stopping {
                 state = wait(shared, state, LAZY);
             }
         }
@@ -345,76 +332,104 @@ impl Run {
         let batch: Vec<Item> = state.items.drain(..size).collect();
         self.gathered = batch.iter().filter(|item| item.answer.is_some()).count();
         state.awaited -= self.gathered;
+        if std::mem::take(&mut state.forget_people) {
+            self.sealer.forget();
+        }
         (batch, state.stopping && state.items.is_empty())
     }
 
     fn write(&mut self, batch: Vec<Item>) {
-        let mut chain = self.chain.clone();
-        let mut sealed = Vec::with_capacity(batch.len());
+        let mut clears = Vec::with_capacity(batch.len());
+        let mut texts = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
+        let mut policies = Vec::new();
         for item in batch {
-            if item.of.is_some_and(|of| self.failed.contains(&of)) {
+            if let Kind::Outcome(of) = item.kind
+                && self.failed.contains(&of)
+            {
                 continue;
             }
-            sealed.push((chain.seal(item.text), item.clear));
-            waiting.push(Waiting { id: item.id, answer: item.answer, of: item.of });
+            let text = matches!(item.kind, Kind::Outcome(_)).then(|| item.text.clone());
+            waiting.push(Waiting { id: item.id, kind: item.kind, answer: item.answer, text });
+            clears.push((item.id, item.clear));
+            texts.push(item.text);
+            policies.extend(item.policies);
         }
+        match self.append(texts, &clears, &policies) {
+            Ok(first) => self.confirm(first, waiting),
+            Err(reason) => self.fail(&reason, waiting),
+        }
+    }
+
+    /// Makes them durable; returns the place of the first.
+    fn append(
+        &mut self,
+        texts: Vec<entry::Open>,
+        clears: &[(EntryId, Clear)],
+        policies: &[PolicyTexts],
+    ) -> Result<u64, String> {
+        let store = self.store.as_mut().ok_or("the ledger is closed")?;
+        if !store.is_in_place() {
+            return Err("the ledger file was removed or replaced".to_owned());
+        }
+        for PolicyTexts { digest, texts } in policies {
+            store.put_policy_set(digest, texts).map_err(|error| full(&error))?;
+        }
+        let clears = self.sealer.seal(&mut **store, clears).map_err(|error| full(&error))?;
+        let mut chain = self.chain.clone();
+        let sealed: Vec<(Vec<u8>, Leaf)> = texts.into_iter().map(|text| chain.seal(text)).collect();
         let appends: Vec<Append<'_>> = sealed
             .iter()
-            .map(|(entry, clear)| Append {
-                seq: entry.seq,
-                bytes: &entry.bytes,
-                leaf: &entry.leaf,
-                clear: clear.as_deref(),
-            })
+            .zip(&clears)
+            .map(|((bytes, leaf), clear)| Append { bytes, leaf, clear: clear.as_deref() })
             .collect();
-        let written = match &mut self.store {
-            Some(store) if !store.is_in_place() => {
-                Err("the ledger file was removed or replaced".to_owned())
+        crash::at("appending");
+        let first = store.append(&appends).map_err(|error| full(&error))?;
+        crash::at("durable");
+        if let Some((_, leaf)) = sealed.last() {
+            self.confirmed = Some((first + sealed.len() as u64 - 1, *leaf));
+        }
+        self.chain = chain;
+        Ok(first)
+    }
+
+    fn confirm(&mut self, first: u64, waiting: Vec<Waiting>) {
+        for (place, Waiting { id, kind, answer, .. }) in (first..).zip(waiting) {
+            match kind {
+                Kind::Intent => _ = self.open.insert(id, place),
+                Kind::Outcome(of) => _ = self.open.remove(&of),
+                Kind::Other => {}
             }
-            Some(store) => store.append(&appends).map_err(|error| error.to_string()),
-            None => Err("the ledger is closed".to_owned()),
-        };
-        match written {
-            Ok(()) => {
-                self.chain = chain;
-                for Waiting { answer, .. } in waiting {
-                    if let Some(answer) = answer {
-                        // Who no longer waits has dropped the pledge, which writes the outcome.
-                        let _ = answer.send(Answer::Durable);
-                    }
-                }
-            }
-            Err(reason) => {
-                drop(appends);
-                let batch = waiting.into_iter().zip(sealed).map(|(waiting, (entry, clear))| Item {
-                    id: waiting.id,
-                    text: entry::unseal(entry.bytes),
-                    clear,
-                    answer: waiting.answer,
-                    of: waiting.of,
-                });
-                self.fail(&reason, batch.collect());
+            if let Some(answer) = answer {
+                // Who no longer waits has dropped the pledge, which writes the outcome.
+                let _ = answer.send(Answer::Durable);
             }
         }
+        crash::at("answered");
     }
 
     /// Closes the ledger: who waits is refused, and so is whoever comes. Outcomes stay queued,
     /// because what they tell has happened.
-    fn fail(&mut self, reason: &str, batch: Vec<Item>) {
+    fn fail(&mut self, reason: &str, batch: Vec<Waiting>) {
         tracing::error!(reason, "the ledger is closed; nothing is disclosed");
         self.store = None;
+        let mut refused = Vec::new();
+        let mut kept = Vec::new();
+        for Waiting { id, kind, answer, text } in batch {
+            refused.extend(answer.map(|answer| (id, answer)));
+            kept.extend(text.map(|text| Item::new(id, kind, text, Clear::default())));
+        }
         let mut state = self.shared.lock();
         state.closed = Some(reason.to_owned());
+        state.leads = false;
         state.awaited = 0;
-        let queued = std::mem::take(&mut state.items);
-        let mut refused = Vec::new();
-        for mut item in batch.into_iter().chain(queued) {
+        for mut item in std::mem::take(&mut state.items) {
             match item.answer.take() {
                 Some(answer) => refused.push((item.id, answer)),
-                None => state.items.push(item),
+                None => kept.push(item),
             }
         }
+        state.items = kept;
         drop(state);
         for (id, answer) in refused {
             self.failed.insert(id);
@@ -422,123 +437,31 @@ impl Run {
         }
     }
 
-    /// Tries to open the ledger again and to prove a write.
-    fn reopen(&mut self) {
-        match self.try_reopen() {
-            Ok(()) => {
-                self.shared.lock().closed = None;
-                tracing::warn!("the ledger is open again");
-            }
-            Err(reason) => {
-                self.store = None;
-                let mut state = self.shared.lock();
-                if state.closed.as_ref() != Some(&reason) {
-                    tracing::error!(reason, "the ledger is still closed");
-                    state.closed = Some(reason);
-                }
-            }
-        }
-    }
-
-    fn try_reopen(&mut self) -> Result<(), String> {
-        let mut store = Store::open(&self.path, false).map_err(|error| full(&error))?;
-        let sqlite = |error: rusqlite::Error| error.to_string();
-        if let Some(confirmed) = &self.chain.last {
-            let found = store.at(confirmed.seq).map_err(sqlite)?;
-            if found.is_none_or(|found| found.leaf != confirmed.leaf) {
-                return Err("the file does not hold the last entry that was confirmed; put the \
-                            ledger back"
-                    .to_owned());
-            }
-        }
-        // What failed may have been written after all: a failed commit is not a no.
-        let (mut turned_up, mut intents) = (HashSet::new(), Vec::new());
-        let each = |_, bytes: &[u8]| {
-            if let Ok(found) = serde_json::from_slice::<Skeleton>(bytes)
-                && let Ok(id) = found.id.parse::<EntryId>()
-            {
-                turned_up.insert(id);
-                if found.t == "intent" {
-                    intents.push(id);
-                }
-            }
-        };
-        store.each_from(self.chain.next_seq(), each).map_err(sqlite)?;
-        let mut chain = self.chain.clone();
-        if !turned_up.is_empty() {
-            chain.last = store.last().map_err(sqlite)?;
-            chain.count += turned_up.len() as u64;
-            self.shared.lock().items.retain(|item| !turned_up.contains(&item.id));
-        }
-        let now = self.clock.now();
-        let reason = self.shared.lock().closed.clone();
-        let served = Served { status: None, bytes: 0, first: 0, ending: Ending::NotReleased };
-        let mut sealed: Vec<Last> = intents
-            .iter()
-            .map(|of| chain.seal(entry::outcome(EntryId::new(now), now, *of, &served)))
-            .collect();
-        let resume = entry::event(EntryId::new(now), now, "resume", None, reason.as_deref());
-        sealed.push(chain.seal(resume));
-        store.append(&appends(&sealed)).map_err(sqlite)?;
-        self.chain = chain;
-        self.store = Some(store);
-        Ok(())
-    }
-
-    /// Closes what an earlier process left open, and says that this one has started.
-    fn recover(&mut self, digest: &PolicyDigest) -> rusqlite::Result<()> {
+    /// Looks whether this gate is the one that signs, and then for gates that are gone; and notes
+    /// how far nothing is open.
+    pub(super) fn look_around(&mut self) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else { return Ok(()) };
-        let mut open: Vec<EntryId> = Vec::new();
-        let mut ended: HashSet<EntryId> = HashSet::new();
-        store.each_from(store.closed_up_to()?, |seq, bytes| {
-            let Ok(found) = serde_json::from_slice::<Skeleton>(bytes) else {
-                tracing::error!(seq, "an entry of the ledger cannot be read");
-                return;
-            };
-            match (found.t.as_str(), found.id.parse(), found.of.map(|of| of.parse())) {
-                ("intent", Ok(id), _) => open.push(id),
-                ("outcome", _, Some(Ok(of))) => {
-                    ended.insert(of);
-                }
-                _ => {}
-            }
-        })?;
-        let now = self.clock.now();
-        let served = Served { status: None, bytes: 0, first: 0, ending: Ending::Unknown };
-        let chain = &mut self.chain;
-        let mut sealed: Vec<Last> = open
-            .iter()
-            .filter(|id| !ended.contains(id))
-            .map(|of| chain.seal(entry::outcome(EntryId::new(now), now, *of, &served)))
-            .collect();
-        if !sealed.is_empty() {
-            tracing::warn!(count = sealed.len(), "closed intents of an earlier run as `unknown`");
-        }
-        let id = EntryId::new(now);
-        sealed.push(chain.seal(entry::event(id, now, "start", Some(digest.as_str()), None)));
-        store.append(&appends(&sealed))?;
-        store.set_closed_up_to(chain.next_seq() - 1)
+        let next = self.confirmed.map_or(0, |(seq, _)| seq + 1);
+        let floor = self.open.values().min().copied().unwrap_or(next);
+        store.set_floor(self.chain.writer(), floor)?;
+        let leads = store.lead()?;
+        self.shared.lock().leads = leads;
+        if leads { self.close_for_the_dead() } else { Ok(()) }
     }
 
     fn stop(&mut self) {
         let now = self.clock.now();
-        let event = entry::event(EntryId::new(now), now, "stop", None, None);
-        let sealed = [self.chain.seal(event)];
-        if let Some(store) = &mut self.store
-            && let Err(error) = store.append(&appends(&sealed))
-        {
-            tracing::error!(%error, "cannot write the stop entry");
+        let stop = Event { t: "stop", ..Event::default() };
+        let stop = entry::event(EntryId::new(now), now, stop);
+        let stopped = self.append_own(vec![stop]).and_then(|()| {
+            let Some(store) = &mut self.store else { return Ok(()) };
+            if self.open.is_empty() { store.retire(self.chain.writer()) } else { Ok(()) }
+        });
+        if let Err(error) = stopped {
+            tracing::error!(error = full(&error), "cannot write the stop entry");
         }
         self.shared.lock().closed = Some("the gate has stopped".to_owned());
     }
-}
-
-fn appends(sealed: &[Last]) -> Vec<Append<'_>> {
-    let mut appends = Vec::with_capacity(sealed.len());
-    for Last { seq, leaf, bytes } in sealed {
-        appends.push(Append { seq: *seq, bytes, leaf, clear: None });
-    }
-    appends
 }
 
 fn wait<'a>(
@@ -550,7 +473,7 @@ fn wait<'a>(
 }
 
 /// An error with its causes in one line.
-fn full(error: &dyn std::error::Error) -> String {
+pub(super) fn full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -188,6 +188,28 @@ pub enum Undecidable {
 impl Policies {
     /// Decides. Never fails: whatever goes wrong is a refusal.
     pub fn decide(&self, question: Question) -> Verdict {
+        let (decision, answer) = self.judge(&question);
+        match answer {
+            Ok(()) => Verdict::Permit(Permit { question, decision }),
+            Err(reason) => {
+                let mut refusal = Refusal { question, decision, reason, because: None };
+                match &refusal.reason {
+                    Reason::Forbidden => refusal.because = self.said_of_forbid(&refusal),
+                    Reason::NotPermitted(_) => {
+                        let key = self.key_of(&refusal);
+                        let near = key.and_then(|key| self.nearest(&refusal.question, &key));
+                        refusal.reason = Reason::NotPermitted(near);
+                    }
+                    _ => {}
+                }
+                Verdict::Refuse(refusal)
+            }
+        }
+    }
+
+    /// What [`Policies::decide`] decides, without saying what comes near: for judging many
+    /// decisions of the past.
+    pub fn judge(&self, question: &Question) -> (Decision, Result<(), Reason>) {
         let governing = self.notices.governing(question.facts.made(), question.now);
         let mut decision = Decision {
             policy_digest: self.digest.clone(),
@@ -195,16 +217,8 @@ impl Policies {
             citations: Vec::new(),
             labels: self.labels(&question.facts),
         };
-        match self.answer(&question, &mut decision) {
-            Ok(()) => Verdict::Permit(Permit { question, decision }),
-            Err(reason) => {
-                let mut refusal = Refusal { question, decision, reason, because: None };
-                if refusal.reason == Reason::Forbidden {
-                    refusal.because = self.said_of_forbid(&refusal);
-                }
-                Verdict::Refuse(refusal)
-            }
-        }
+        let answer = self.answer(question, &mut decision);
+        (decision, answer)
     }
 
     /// A refusal for want of a decision, when there are no facts to decide on.
@@ -253,9 +267,7 @@ impl Policies {
         match response.decision() {
             Answer::Allow if decision.citations.iter().any(by_clause) => Ok(()),
             Answer::Allow => Err(Reason::Undecidable(Undecidable::NoClause)),
-            Answer::Deny if decision.citations.is_empty() => {
-                Err(Reason::NotPermitted(self.nearest(question, &key)))
-            }
+            Answer::Deny if decision.citations.is_empty() => Err(Reason::NotPermitted(None)),
             Answer::Deny => Err(Reason::Forbidden),
         }
     }

@@ -108,7 +108,7 @@ impl Policies {
     }
 
     /// The key of a question that was refused, if it came so far.
-    fn key_of(&self, refusal: &Refusal) -> Option<Key> {
+    pub(super) fn key_of(&self, refusal: &Refusal) -> Option<Key> {
         let Refusal { question, decision, .. } = refusal;
         let (notice, purpose) = (decision.notice.clone()?, question.purpose.as_ref()?);
         Some(self.key(question, notice, purpose, &decision.labels))

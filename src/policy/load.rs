@@ -44,6 +44,7 @@ pub struct Policies {
     pub(super) slices: Slices,
     schema: Schema,
     all: PolicySet,
+    sources: PolicySources,
 }
 
 /// Policies that may not decide, with everything that is wrong with them.
@@ -87,6 +88,12 @@ impl Policies {
     #[must_use]
     pub fn digest(&self) -> &PolicyDigest {
         &self.digest
+    }
+
+    /// The texts that they were made of.
+    #[must_use]
+    pub fn sources(&self) -> &PolicySources {
+        &self.sources
     }
 
     /// The closed lists.
@@ -185,6 +192,7 @@ impl Loader {
             slices: Slices::new(self.index),
             schema,
             all: self.all,
+            sources: sources.clone(),
         };
         let problems = policies.dead_permits();
         if problems.is_empty() { Ok(policies) } else { Err(LoadError { problems }) }

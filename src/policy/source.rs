@@ -2,10 +2,12 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use serde::{Deserialize, Serialize};
+
 use super::PolicyDigest;
 
 /// Everything that `policies/` holds and that decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicySources {
     /// `vocabulary.toml`
     pub vocabulary: String,
@@ -18,7 +20,7 @@ pub struct PolicySources {
 }
 
 /// One folder of `notices/`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoticeSource {
     /// The folder's name.
     pub version: String,

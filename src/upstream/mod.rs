@@ -10,6 +10,7 @@
 mod account;
 mod answer;
 mod body;
+mod courier;
 mod documents;
 mod pool;
 mod redirect;
@@ -17,6 +18,7 @@ mod redirect;
 pub use account::{Accounts, AccountsError};
 pub use answer::{ContentRange, Opened, Outline};
 pub use body::{BodyError, MediaBody};
+pub use courier::HttpsCourier;
 pub use documents::Documents;
 
 use std::sync::Arc;

@@ -30,7 +30,7 @@ use tokio_rustls::client::TlsStream;
 use super::UpstreamError;
 use crate::config;
 
-type Io = TokioIo<TlsStream<TcpStream>>;
+pub(super) type Io = TokioIo<TlsStream<TcpStream>>;
 type Connection = http1::Connection<Io, Empty<Bytes>>;
 
 /// LIMIT: what hyper buffers for one connection; bulk runs no slower for it.
@@ -220,10 +220,12 @@ impl Pool {
     }
 }
 
-async fn connect(origin: &Origin) -> Result<Box<Link>, UpstreamError> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| {
-        UpstreamError::Unreachable(format!("{what}: {error}"))
-    };
+fn failed(what: &str, error: &dyn std::fmt::Display) -> UpstreamError {
+    UpstreamError::Unreachable(format!("{what}: {error}"))
+}
+
+/// Connects to an origin and proves who it is.
+pub(super) async fn reach(origin: &Origin) -> Result<Io, UpstreamError> {
     let tcp = TcpStream::connect((origin.host.as_str(), origin.port)).await;
     let tcp = tcp.map_err(|error| failed("TCP", &error))?;
     tcp.set_nodelay(true).map_err(|error| failed("TCP", &error))?;
@@ -231,10 +233,15 @@ async fn connect(origin: &Origin) -> Result<Box<Link>, UpstreamError> {
     let tls = connector.connect(origin.name.clone(), tcp).await;
     let mut tls = tls.map_err(|error| failed("TLS", &error))?;
     tls.get_mut().1.set_buffer_limit(Some(BUFFER_BYTES));
+    Ok(TokioIo::new(tls))
+}
+
+async fn connect(origin: &Origin) -> Result<Box<Link>, UpstreamError> {
+    let io = reach(origin).await?;
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER_BYTES)
         .max_headers(HEADERS_MAX)
-        .handshake(TokioIo::new(tls))
+        .handshake(io)
         .await
         .map_err(|error| failed("HTTP", &error))?;
     Ok(Box::new(Link { sender, connection, ended: false }))

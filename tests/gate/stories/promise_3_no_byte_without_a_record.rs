@@ -57,14 +57,14 @@ async fn killed_under_load_nothing_was_disclosed_that_is_not_on_record() {
         load.until(1 + round * 7).await;
         process.kill();
         let seen = load.finish().await;
-        let entries = world.read_entries_all();
+        let entries = world.read_entries();
         assert_eq!(unrecorded(&seen, &entries).len(), 0, "round {round}");
         disclosed += seen.iter().filter(|seen| seen.status == 200).count();
     }
     assert!(disclosed > KILLS, "the clients did get something");
     let process = Process::start(&world.folder, &[]);
     assert!(process.terminate());
-    let entries = world.read_entries_all();
+    let entries = world.read_entries();
     let mut outcomes: HashMap<&str, usize> = HashMap::new();
     for outcome in of_kind(&entries, "outcome") {
         *outcomes.entry(outcome["of"].as_str().unwrap()).or_default() += 1;
@@ -93,7 +93,7 @@ async fn a_full_disk_refuses_until_there_is_room_again() {
     let reason = process.until_ready_is(503).await;
     assert!(reason.contains("ledger"), "{reason}");
     let seen = load.stop().await;
-    let entries = world.read_entries_all();
+    let entries = world.read_entries();
     assert_eq!(unrecorded(&seen, &entries).len(), 0);
     assert!(seen.iter().any(|seen| seen.status == 200), "there was room at first");
     // Opened afresh, SQLite folds its log into the file and may find room for a while. With no
@@ -106,15 +106,15 @@ async fn a_full_disk_refuses_until_there_is_room_again() {
     limit_to("1");
     let refused = one(&world, &process).await;
     assert_eq!((refused.status, refused.entry.as_str()), (503, ""));
-    let entries = world.read_entries_all();
+    let entries = world.read_entries();
     assert_eq!(one(&world, &process).await.status, 503);
     assert_eq!(process.ready().await.0, 503);
-    assert_eq!(intents(&world.read_entries_all()), intents(&entries));
+    assert_eq!(intents(&world.read_entries()), intents(&entries));
     limit_to("unlimited");
     process.until_ready_is(200).await;
     assert_eq!(one(&world, &process).await.status, 200);
     assert!(process.terminate());
-    let entries = world.read_entries_all();
+    let entries = world.read_entries();
     assert!(!of_kind(&entries, "resume").is_empty());
     assert_eq!(of_kind(&entries, "outcome").len(), intents(&entries).len());
 }
@@ -124,7 +124,7 @@ async fn a_full_disk_refuses_until_there_is_room_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_sync_refuses_and_proves_a_write_before_it_goes_on() {
     let world = world_of_a_process().await;
-    let injected = "inject=fsync,fdatasync:error=EIO:when=12..14";
+    let injected = "inject=fsync,fdatasync:error=EIO:when=60..62";
     let traced =
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", injected];
     let process = Process::start(&world.folder, &traced);
@@ -136,7 +136,7 @@ async fn a_failed_sync_refuses_and_proves_a_write_before_it_goes_on() {
     process.until_ready_is(200).await;
     assert_eq!(one(&world, &process).await.status, 200);
     process.kill();
-    let entries = world.read_entries_all();
+    let entries = world.read_entries();
     assert_eq!(unrecorded(&seen, &entries).len(), 0);
     assert!(!of_kind(&entries, "resume").is_empty());
 }

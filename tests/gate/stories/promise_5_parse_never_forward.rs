@@ -1083,11 +1083,8 @@ async fn neither_credential_nor_signed_url_reaches_a_caller_or_the_ledger() {
     }
     let entries = world.entries().await;
     assert_eq!(disclosures(&entries).len(), told.len());
-    let folder = std::fs::read_dir(&world.folder).unwrap();
-    let files = folder.map(|file| file.unwrap().path());
-    let kept: Vec<_> =
-        files.filter(|file| file.to_string_lossy().contains("ledger.sqlite")).collect();
-    assert!(!kept.is_empty());
+    let kept = files_below(&world.folder, "ledger.sqlite");
+    assert!(kept.iter().any(|file| file.ends_with("ledger.sqlite.d/index.sqlite")));
     for file in kept {
         let bytes = std::fs::read(&file).unwrap();
         let text = String::from_utf8_lossy(&bytes);
@@ -1095,4 +1092,18 @@ async fn neither_credential_nor_signed_url_reaches_a_caller_or_the_ledger() {
             assert!(!text.contains(secret), "{}: {secret}", file.display());
         }
     }
+}
+
+/// All files in a folder, however deep, whose path holds a name.
+fn files_below(folder: &std::path::Path, name: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path, name));
+        } else if path.to_string_lossy().contains(name) {
+            found.push(path);
+        }
+    }
+    found
 }

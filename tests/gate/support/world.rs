@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use noticegate::certs::Authority;
 use noticegate::clock::Clock;
 use noticegate::config::Config;
-use noticegate::ledger::{Query, Reader};
 use noticegate::serve::{Prepared, Running};
 use noticegate::standin::{
     Direction, RecordingStatus, SampleAudio, SampleRecording, StandIn, StandInAccount,
@@ -135,7 +134,10 @@ impl World {
     /// Starts the gate in this process.
     pub fn started(mut self) -> Self {
         let config = Config::load(&self.folder.join("noticegate.toml")).unwrap();
-        let running = Prepared::new(config, self.clock.clone()).unwrap().start().unwrap();
+        // Apart from this test's runtime, as `serve` starts it.
+        let clock = self.clock.clone();
+        let start = move || Prepared::new(config, clock).unwrap().start().unwrap();
+        let running = std::thread::spawn(start).join().unwrap();
         self.client = Client::new(running.server().address(), self.authority.certificate());
         self.running = Some(running);
         self
@@ -189,14 +191,6 @@ impl World {
 
     /// Reads the ledger as it is on disk now, oldest first.
     pub fn read_entries(&self) -> Vec<Value> {
-        let query = Query { limit: 10_000, ..Query::default() };
-        let mut rows = Reader::open(&self.ledger).unwrap().query(&query).unwrap();
-        rows.reverse();
-        rows.into_iter().map(|row| row.entry).collect()
-    }
-
-    /// The same for a long ledger.
-    pub fn read_entries_all(&self) -> Vec<Value> {
         let connection = rusqlite::Connection::open(&self.ledger).unwrap();
         let mut statement = connection.prepare("SELECT bytes FROM entry ORDER BY seq").unwrap();
         let rows = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();

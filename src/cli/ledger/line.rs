@@ -1,0 +1,64 @@
+//! One entry in one line: number, time, what happened.
+
+use serde_json::Value;
+
+use crate::ledger::Row;
+
+/// The line of an entry.
+pub(super) fn line(row: &Row) -> String {
+    let entry = &row.entry;
+    let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or("-");
+    let number = |pointer: &str| entry.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let time: String = text("/at").chars().take(19).collect();
+    let asked = || {
+        format!(
+            "{} {} {} {} for {}",
+            text("/caller/id"),
+            text("/action"),
+            text("/media/recording"),
+            text("/media/form"),
+            text("/purpose")
+        )
+    };
+    let cited = || match text("/decision/cited/0/clause") {
+        "-" => text("/decision/cited/0/policy").to_owned(),
+        clause => format!("{} of {}", clause, text("/decision/cited/0/notice")),
+    };
+    let done = || {
+        let outcome = row.outcome.as_ref()?;
+        let ending = outcome.get("ending")?.as_str()?;
+        Some(format!(": {ending} after {} bytes", outcome.get("bytes")?.as_u64()?))
+    };
+    let by = |what: &str| format!("{what} by {}", text("/actor"));
+    let what = match text("/t") {
+        "intent" => {
+            format!("permit   {} by clause {}{}", asked(), cited(), done().unwrap_or_default())
+        }
+        "refusal" => match text("/decision/cited/0/policy") {
+            "-" => format!("refusal  {}: {}", asked(), text("/reason")),
+            _ => format!("refusal  {}: {} by {}", asked(), text("/reason"), cited()),
+        },
+        "outcome" => format!(
+            "outcome  {} after {} bytes, of {}",
+            text("/ending"),
+            number("/bytes"),
+            text("/of")
+        ),
+        "start" => format!("start    with policies {}", text("/policies")),
+        "policies" => format!("policies {} are in force", text("/policies")),
+        "policies-refused" => {
+            let why = text("/detail").lines().nth(1).unwrap_or("look at the whole entry").trim();
+            format!("policies in the folder refused: {why}")
+        }
+        "resume" => format!("resume   after: {}", text("/detail")),
+        "export" => {
+            format!("{}: {} entries, {}", by("export"), number("/entries"), text("/detail"))
+        }
+        "accounting" => format!("{}: {} lines", by("accounting"), number("/entries")),
+        "review" => format!("{}: {}", by("review"), text("/reason")),
+        "redaction" => format!("{}: {}", by("redaction"), text("/reason")),
+        "prune" => format!("{}: entries before {}", by("prune"), number("/before")),
+        other => other.to_owned(),
+    };
+    format!("{:>6}  {time}Z  {what}", row.seq)
+}

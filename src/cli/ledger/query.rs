@@ -1,0 +1,332 @@
+//! `noticegate ledger query`: finds entries, counts them, folds them into listening sessions.
+
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use serde_json::json;
+
+use super::line::line;
+use super::{ask, load, open};
+use crate::cli::{ConfigPath, Exit, Format, complain, say};
+use crate::clock::Clock;
+use crate::ledger::{self, Field, Filter, Order, Review, Row, SessionCursor, Unit};
+
+/// Find entries, newest first; count them; fold them into listening sessions
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:\n  noticegate ledger query --since 7d --decision refuse\n  \
+noticegate ledger query --recording RE0123456789abcdef0123456789abcdef --format json\n  \
+noticegate ledger query --number '+1 305 555 0123' --sessions\n  \
+noticegate ledger query --since 2026-01-01 --purpose staff-training --by caller\n  \
+noticegate ledger query --words 'CASE-1234 compl*' --not ending=complete\n\n\
+A time is RFC 3339 (2026-11-03T09:00:00Z), a date (2026-11-03), or how long ago (30d, 12h, 15m).")]
+pub(super) struct Query {
+    #[command(flatten)]
+    path: ConfigPath,
+    #[command(flatten)]
+    what: Selection,
+    /// How many entries, sessions or values
+    #[arg(long, default_value_t = 50, value_name = "COUNT")]
+    limit: usize,
+    /// Go on after this cursor, which the page before printed
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
+    /// Oldest first
+    #[arg(long)]
+    oldest: bool,
+    /// Only say how many there are
+    #[arg(long, group = "how")]
+    count: bool,
+    /// Count them by a field, such as caller or purpose
+    #[arg(long, value_name = "FIELD", group = "how")]
+    by: Option<Field>,
+    /// Count them over time
+    #[arg(long, value_enum, value_name = "UNIT", group = "how")]
+    histogram: Option<Bars>,
+    /// Fold range requests into listening sessions, with the share of the recording that was heard
+    #[arg(long, group = "how")]
+    sessions: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How wide a bar is.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Bars {
+    Hour,
+    Day,
+    Month,
+}
+
+/// Which entries.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(in crate::cli) struct Selection {
+    /// Written at this time or later
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Written before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// By this caller
+    #[arg(long, value_name = "ID")]
+    caller: Vec<String>,
+    /// By somebody with this role
+    #[arg(long, value_name = "ROLE")]
+    role: Vec<String>,
+    /// Given to this recipient
+    #[arg(long, value_name = "RECIPIENT")]
+    recipient: Vec<String>,
+    /// About this recording
+    #[arg(long, value_name = "SID")]
+    recording: Vec<String>,
+    /// About this call
+    #[arg(long, value_name = "SID")]
+    call: Vec<String>,
+    /// About a call with this telephone number at one of its ends
+    #[arg(long, value_name = "NUMBER")]
+    number: Option<String>,
+    /// For this purpose
+    #[arg(long, value_name = "PURPOSE")]
+    purpose: Vec<String>,
+    /// Decided by this clause: `2026-03-01#quality`, or a guardrail's id
+    #[arg(long, value_name = "CLAUSE")]
+    clause: Vec<String>,
+    /// permit or refuse
+    #[arg(long, value_name = "DECISION")]
+    decision: Vec<String>,
+    /// By this share
+    #[arg(long, value_name = "SHARE")]
+    share: Vec<String>,
+    /// From this client address
+    #[arg(long, value_name = "ADDRESS")]
+    address: Vec<String>,
+    /// Of this kind: intent, outcome, refusal, start, policies, export, …
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
+    /// Another field: `ending=unknown`, `reason=forbidden`, `form=mp3`
+    #[arg(long = "field", value_name = "FIELD=VALUE")]
+    fields: Vec<String>,
+    /// Without this value of a field
+    #[arg(long = "not", value_name = "FIELD=VALUE")]
+    not: Vec<String>,
+    /// With all of these words in reason, reference, agent or detail; `compl*` finds its beginnings
+    #[arg(long, value_name = "WORDS")]
+    words: Option<String>,
+}
+
+impl Selection {
+    /// The question to the index; `None` if it is about a person nobody knows of.
+    pub(in crate::cli) fn query(&self, review: &mut Review) -> Result<Option<ledger::Query>, Exit> {
+        let mut all = Vec::new();
+        for (field, values) in [
+            (Field::Caller, &self.caller),
+            (Field::Role, &self.role),
+            (Field::Recipient, &self.recipient),
+            (Field::Recording, &self.recording),
+            (Field::Call, &self.call),
+            (Field::Purpose, &self.purpose),
+            (Field::Clause, &self.clause),
+            (Field::Decision, &self.decision),
+            (Field::Share, &self.share),
+            (Field::Address, &self.address),
+            (Field::Kind, &self.kind),
+        ] {
+            if !values.is_empty() {
+                all.push(Filter { field, any: values.clone(), not: false });
+            }
+        }
+        for (list, not) in [(&self.fields, false), (&self.not, true)] {
+            for pair in list {
+                let (field, value) = pair
+                    .split_once('=')
+                    .ok_or_else(|| invalid(format!("`{pair}` is not of the form FIELD=VALUE")))?;
+                let field: Field = field.parse().map_err(invalid)?;
+                all.push(Filter { field, any: vec![value.to_owned()], not });
+            }
+        }
+        if let Some(number) = &self.number {
+            let Some(person) = ask(review.person(&e164(number)?))? else { return Ok(None) };
+            all.push(Filter { field: Field::Person, any: vec![person.to_string()], not: false });
+        }
+        Ok(Some(ledger::Query {
+            since: self.since.as_deref().map(time).transpose()?,
+            until: self.until.as_deref().map(time).transpose()?,
+            all,
+            words: self.words.clone().unwrap_or_default(),
+        }))
+    }
+}
+
+impl Query {
+    pub(super) fn run(&self) -> Result<Exit, Exit> {
+        let config = load(&self.path)?;
+        let mut review = open(&config)?;
+        let Some(query) = self.what.query(&mut review)? else {
+            if self.count {
+                say("0");
+            } else {
+                say("Nothing is recorded about this number.");
+            }
+            return Ok(Exit::Done);
+        };
+        if self.count {
+            say(ask(review.index().count(&query).map_err(Into::into))?);
+        } else if let Some(field) = self.by {
+            let counts = ask(review.index().facets(&query, field, self.limit).map_err(Into::into))?;
+            counts.iter().for_each(|(value, count)| self.counted(field.as_str(), value, *count));
+        } else if let Some(bars) = self.histogram {
+            let unit = match bars {
+                Bars::Hour => Unit::Hour,
+                Bars::Day => Unit::Day,
+                Bars::Month => Unit::Month,
+            };
+            let bars = ask(review.index().histogram(&query, unit, None).map_err(Into::into))?;
+            bars.iter().for_each(|bar| self.counted("start", &bar.start.to_string(), bar.count));
+        } else if self.sessions {
+            self.show_sessions(&review, &query)?;
+        } else {
+            self.show_entries(&mut review, &query)?;
+        }
+        Ok(Exit::Done)
+    }
+
+    fn counted(&self, name: &str, value: &str, count: u64) {
+        match self.format {
+            Format::Human => say(format_args!("{count:>10}  {value}")),
+            Format::Json => say(json!({ name: value, "count": count })),
+        }
+    }
+
+    fn show_entries(&self, review: &mut Review, query: &ledger::Query) -> Result<(), Exit> {
+        let after = self.after.as_deref().map(str::parse::<u64>).transpose();
+        let after = after.map_err(|_| invalid("a cursor of entries is a number"))?;
+        let order = if self.oldest { Order::OldestFirst } else { Order::NewestFirst };
+        let (rows, next) = ask(review.find(query, after, self.limit, order))?;
+        for row in &rows {
+            match self.format {
+                Format::Human => say(line(row)),
+                Format::Json => say(as_json(row)),
+            }
+        }
+        self.tell_next(next);
+        Ok(())
+    }
+
+    fn show_sessions(&self, review: &Review, query: &ledger::Query) -> Result<(), Exit> {
+        let cursor = self.after.as_deref().map(|text| {
+            let (ceiling, below) = text.split_once('-')?;
+            Some(SessionCursor { ceiling: ceiling.parse().ok()?, below: below.parse().ok()? })
+        });
+        let cursor = match cursor {
+            Some(None) => return Err(invalid("a cursor of sessions is two numbers: 120-98")),
+            cursor => cursor.flatten(),
+        };
+        let page = review.index().sessions(query, cursor, self.limit);
+        let page = ask(page.map_err(Into::into))?;
+        for session in &page.sessions {
+            let heard = session
+                .share_heard
+                .map_or("?".to_owned(), |share| format!("{:.0} %", share * 100.0));
+            let endings: Vec<&str> = session.endings.keys().map(String::as_str).collect();
+            match self.format {
+                Format::Human => say(format_args!(
+                    "{:>6}  {}  {}s  {} heard {heard} of {} {} for {} in {} requests: {}",
+                    session.first_seq,
+                    session.started.strftime("%FT%TZ"),
+                    session.ended.duration_since(session.started).as_secs(),
+                    session.caller,
+                    session.recording,
+                    session.form,
+                    session.purpose,
+                    session.requests,
+                    endings.join(", "),
+                )),
+                Format::Json => say(json!({
+                    "first": session.first_seq,
+                    "last": session.last_seq,
+                    "started": session.started,
+                    "ended": session.ended,
+                    "caller": session.caller,
+                    "recording": session.recording,
+                    "purpose": session.purpose,
+                    "form": session.form,
+                    "share": session.share,
+                    "requests": session.requests,
+                    "bytes": session.bytes,
+                    "heard": session.heard,
+                    "length": session.length,
+                    "share_heard": session.share_heard,
+                    "endings": session.endings,
+                })),
+            }
+        }
+        self.tell_next(page.next.map(|next| format!("{}-{}", next.ceiling, next.below)));
+        Ok(())
+    }
+
+    fn tell_next(&self, next: Option<impl std::fmt::Display>) {
+        if let Some(next) = next {
+            match self.format {
+                Format::Human => say(format_args!("There are more: go on with --after {next}")),
+                Format::Json => say(json!({ "next": next.to_string() })),
+            }
+        }
+    }
+}
+
+/// One entry as a JSON value.
+pub(super) fn as_json(row: &Row) -> serde_json::Value {
+    json!({
+        "seq": row.seq,
+        "entry": row.entry,
+        "outcome": row.outcome,
+        "people": row.opened,
+    })
+}
+
+fn invalid(problem: impl std::fmt::Display) -> Exit {
+    complain(&Invalid(problem.to_string()));
+    Exit::Invalid
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Invalid(String);
+
+/// Reads a time: RFC 3339, a date, or how long ago.
+pub(super) fn time(text: &str) -> Result<Timestamp, Exit> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    if let Ok(date) = text.parse::<jiff::civil::Date>()
+        && let Ok(midnight) = jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))
+    {
+        return Ok(midnight);
+    }
+    let ago = || {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let number: i64 = number.parse().ok().filter(|number| (0..100_000).contains(number))?;
+        let hours = match unit {
+            "d" => number.checked_mul(24)?,
+            "h" => number,
+            "m" => return Clock::system().now().checked_sub(number.minutes()).ok(),
+            _ => return None,
+        };
+        Clock::system().now().checked_sub(SignedDuration::from_hours(hours)).ok()
+    };
+    ago().ok_or_else(|| {
+        invalid(format!(
+            "`{text}` is no time: write 2026-11-03T09:00:00Z, 2026-11-03, or how long ago: 30d"
+        ))
+    })
+}
+
+/// Brings a telephone number into E.164 form.
+pub(super) fn e164(text: &str) -> Result<String, Exit> {
+    let bare: String = text.chars().filter(|c| !" -().\u{a0}/".contains(*c)).collect();
+    let digits = bare.strip_prefix('+').unwrap_or_default();
+    let good = (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    if good {
+        return Ok(bare);
+    }
+    Err(invalid("a number is written with its country: a plus sign and 7 to 15 digits"))
+}

@@ -1,0 +1,128 @@
+//! The projection that reviewers search: entries go into the index as they come.
+
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use serde_json::Value;
+
+use super::describe::describe;
+use super::follow::Projection;
+use super::index::{Document, Field, Filter, Found, Index, IndexError, Order, Query};
+use super::people::{Opener, Sealed, as_value};
+use super::store::{Store, Stored};
+use super::writer::{Writer, full};
+
+/// The file of the index in the ledger's folder.
+pub(super) const INDEX_FILE: &str = "index.sqlite";
+
+/// LIMIT: entries about one erased person that are forgotten.
+const FORGET_MAX: usize = 1_000_000;
+
+/// The index and what opens what lies beside entries.
+#[derive(Debug)]
+pub(super) struct Searching {
+    index: Index,
+    opener: Opener,
+    /// Who must forget the key of a person who was erased; nobody, in a tool.
+    writer: Weak<Writer>,
+}
+
+impl Searching {
+    /// Opens the index in this folder, or makes one.
+    pub(super) fn open(folder: &Path, opener: Opener) -> Result<Self, IndexError> {
+        let (index, found) = Index::open(&folder.join(INDEX_FILE))?;
+        if let Found::Unusable(reason) = found {
+            tracing::warn!(reason, "the search index could not be used and is made anew");
+        }
+        Ok(Self { index, opener, writer: Weak::new() })
+    }
+
+    /// Makes the index anew.
+    pub(super) fn remake(folder: &Path, opener: Opener) -> Result<Self, IndexError> {
+        let index = Index::remake(&folder.join(INDEX_FILE))?;
+        Ok(Self { index, opener, writer: Weak::new() })
+    }
+
+    /// The index, when nothing more is to be taken.
+    pub(super) fn into_index(self) -> Index {
+        self.index
+    }
+
+    /// Has this writer told when somebody was erased.
+    pub(super) fn telling(mut self, writer: &Arc<Writer>) -> Self {
+        self.writer = Arc::downgrade(writer);
+        self
+    }
+
+    fn documents(
+        &mut self,
+        entries: &[Stored],
+        read: &[Value],
+        store: &mut dyn Store,
+    ) -> Result<Vec<Document>, String> {
+        let sealed: Vec<Option<Sealed>> =
+            entries.iter().map(|stored| stored.clear.as_deref().and_then(Sealed::read)).collect();
+        // A key that was destroyed since must not open anything here.
+        self.opener.forget();
+        self.opener.prepare(store, sealed.iter().flatten()).map_err(|error| full(&error))?;
+        let each = entries.iter().zip(read).zip(&sealed);
+        let document = |((stored, entry), sealed): ((&Stored, &Value), &Option<Sealed>)| {
+            let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
+            let opened = sealed.as_ref().map(|sealed| as_value(&self.opener.groups(id, sealed)));
+            let subjects = sealed.iter().flat_map(Sealed::subjects);
+            describe(stored.seq, entry, opened.as_ref(), subjects)
+        };
+        Ok(each.map(document).collect())
+    }
+
+    /// What is to be done beyond taking an entry.
+    fn follow(&mut self, event: &Value) -> Result<(), IndexError> {
+        if let Some(before) = event.get("before").and_then(Value::as_u64) {
+            return self.index.prune(before);
+        }
+        if let Some(writer) = self.writer.upgrade() {
+            writer.forget_people();
+        }
+        let of = event.get("of").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let mut places: Vec<u64> = of.iter().filter_map(Value::as_u64).collect();
+        if let Some(person) = event.get("person").and_then(Value::as_u64) {
+            let is = Filter { field: Field::Person, any: vec![person.to_string()], not: false };
+            let query = Query { all: vec![is], ..Query::default() };
+            places.extend(self.index.find(&query, None, FORGET_MAX, Order::NewestFirst)?.seqs);
+        }
+        self.index.forget(&places)
+    }
+}
+
+impl Projection for Searching {
+    fn name(&self) -> &'static str {
+        "search index"
+    }
+
+    fn next(&mut self) -> Result<u64, String> {
+        self.index.position().map_err(|error| full(&error))
+    }
+
+    fn take(&mut self, entries: &[Stored], store: &mut dyn Store) -> Result<(), String> {
+        // Whatever is in the place of one, the entries after it must be found.
+        let read = |stored: &Stored| serde_json::from_slice(&stored.bytes).unwrap_or_default();
+        let read: Vec<Value> = entries.iter().map(read).collect();
+        // What was erased is forgotten before these are taken, so that a crash between the two
+        // only repeats it.
+        for entry in &read {
+            if matches!(entry.get("t").and_then(Value::as_str), Some("redaction" | "prune")) {
+                match self.follow(entry) {
+                    // It is found no more; the bytes go with the next one.
+                    Ok(()) | Err(IndexError::Held) => {}
+                    Err(error) => return Err(full(&error)),
+                }
+            }
+        }
+        let documents = self.documents(entries, &read, store)?;
+        if let Some(first) = documents.first() {
+            // Of entries that were pruned there is nothing to take.
+            self.index.skip_to(first.seq).map_err(|error| full(&error))?;
+        }
+        self.index.take(&documents).map_err(|error| full(&error))
+    }
+}

@@ -1,0 +1,255 @@
+//! The projection that proves that nothing was changed: the tree over all entries, its tiles, and
+//! the checkpoints that are signed, kept, and sent to others.
+//!
+//! A checkpoint is signed only if it goes on from the last one that this gate has seen (which lies
+//! in its own folder, apart from the entries) and from the last one in the store. One gate at a
+//! time signs; the others hold what it signs against their own tree.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::OpenError;
+use super::follow::Projection;
+use super::outlets::Outlets;
+use super::store::{Checkpointed, Leaf, Store, Stored};
+use super::tlog::checkpoint::Checkpoint;
+use super::tlog::file;
+use super::tlog::key::{Signer, VerifierKey};
+use super::tlog::merkle::{Head, TileSource, leaf_hash, root};
+use super::tlog::note::Note;
+use super::tlog::tiles::TileFolder;
+use super::writer::{Writer, full};
+
+/// The newest checkpoint in the ledger's folder.
+pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
+
+/// How many hashes are read at once.
+const STEP: usize = 65_536;
+
+/// The tree and who signs it.
+#[derive(Debug)]
+pub(super) struct Signing {
+    folder: PathBuf,
+    tree: TileFolder,
+    origin: String,
+    signer: Signer,
+    every: Duration,
+    /// The newest checkpoint that was seen, here or in the store.
+    last: Head,
+    signed: Option<Instant>,
+    writer: Option<Arc<Writer>>,
+    outlets: Outlets,
+}
+
+impl Signing {
+    /// Holds the store against the last checkpoints, and makes the tree ready.
+    ///
+    /// # Errors
+    /// [`OpenError::Derived`] if the store does not hold what was signed.
+    pub(super) fn open(
+        store: &mut dyn Store,
+        folder: &Path,
+        signer: Signer,
+        origin: &str,
+        every: Duration,
+        outlets: Outlets,
+    ) -> Result<Self, OpenError> {
+        let fail =
+            |problem: String| OpenError::Derived { folder: folder.display().to_string(), problem };
+        std::fs::create_dir_all(folder).map_err(|error| fail(error.to_string()))?;
+        let known = [signer.verifier().clone()];
+        let seen = read_checkpoint(folder, origin, &known).map_err(fail)?;
+        let kept = store.last_checkpoint()?;
+        let kept = kept.map(|kept| verified(&kept.note, origin, &known)).transpose();
+        let kept = kept.map_err(|problem| fail(format!("the store's checkpoint: {problem}")))?;
+        let next = store.last()?.map_or(0, |(seq, _)| seq + 1);
+        for head in [&seen, &kept].into_iter().flatten() {
+            if head.size > next {
+                return Err(fail(format!(
+                    "it holds a checkpoint over {} entries, but the ledger has {next}: it was \
+                     replaced by an older copy. Put the newer one back. If that is lost for good, \
+                     move the folder away: others who hold the checkpoint can still tell",
+                    head.size
+                )));
+            }
+        }
+        let last = seen.iter().chain(&kept).max_by_key(|head| head.size).copied();
+        let tree = match &last {
+            Some(head) => open_tree(store, folder, head, &[&seen, &kept]).map_err(fail)?,
+            None => rebuild_tree(store, folder, 0).map_err(fail)?,
+        };
+        Ok(Self {
+            folder: folder.to_owned(),
+            tree,
+            origin: origin.to_owned(),
+            signer,
+            every,
+            last: last.unwrap_or_else(Head::empty),
+            signed: None,
+            writer: None,
+            outlets,
+        })
+    }
+
+    /// Has this writer asked whether this gate is the one that signs.
+    pub(super) fn asking(mut self, writer: &Arc<Writer>) -> Self {
+        self.writer = Some(Arc::clone(writer));
+        self
+    }
+
+    /// Holds what another gate has signed against this tree.
+    fn see(&mut self, store: &mut dyn Store) -> Result<(), String> {
+        let Some(kept) = store.last_checkpoint().map_err(|error| full(&error))? else {
+            return Ok(());
+        };
+        if kept.size <= self.last.size || kept.size > self.tree.size() {
+            return Ok(());
+        }
+        let known = [self.signer.verifier().clone()];
+        let head = verified(&kept.note, &self.origin, &known)?;
+        let own = root(&self.tree, head.size).map_err(|error| full(&error))?;
+        if own != head.root {
+            return Err(format!(
+                "the checkpoint over {} entries is not what this gate has read; entries were \
+                 changed. Nothing more is signed here: run `noticegate ledger verify`",
+                head.size
+            ));
+        }
+        self.keep(&kept.note)?;
+        self.last = head;
+        Ok(())
+    }
+
+    fn sign(&mut self, store: &mut dyn Store) -> Result<(), String> {
+        let size = self.tree.size();
+        let fail = |error: &dyn std::error::Error| full(error);
+        self.tree.flush().map_err(|error| fail(&error))?;
+        let head = Head { size, root: root(&self.tree, size).map_err(|error| fail(&error))? };
+        let checkpoint = Checkpoint { origin: self.origin.clone(), head, extensions: Vec::new() };
+        let note = checkpoint.sign(&self.signer).map_err(|error| fail(&error))?;
+        self.publish(store, size, &note)?;
+        self.last = head;
+        self.signed = Some(Instant::now());
+        let cosigned = self.outlets.send(&note, size, &self.tree)?;
+        if let Some(note) = cosigned {
+            self.publish(store, size, &note)?;
+        }
+        Ok(())
+    }
+
+    /// First here, apart from the entries: what was signed must never be forgotten.
+    fn publish(&self, store: &mut dyn Store, size: u64, note: &Note) -> Result<(), String> {
+        let note = note.to_string();
+        self.keep(&note)?;
+        store.put_checkpoint(&Checkpointed { size, note }).map_err(|error| full(&error))
+    }
+
+    fn keep(&self, note: &str) -> Result<(), String> {
+        let path = self.folder.join(CHECKPOINT_FILE);
+        file::replace(&path, note.as_bytes())
+            .map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+    }
+}
+
+impl Projection for Signing {
+    fn name(&self) -> &'static str {
+        "checkpoints"
+    }
+
+    fn next(&mut self) -> Result<u64, String> {
+        Ok(self.tree.size())
+    }
+
+    fn take(&mut self, entries: &[Stored], _store: &mut dyn Store) -> Result<(), String> {
+        for (expected, stored) in (self.tree.size()..).zip(entries) {
+            if stored.seq != expected || leaf_hash(&stored.bytes) != stored.leaf {
+                return Err(format!(
+                    "entry {expected} is missing or is not what was hashed. Nothing more is \
+                     signed: run `noticegate ledger verify`"
+                ));
+            }
+        }
+        let leaves: Vec<Leaf> = entries.iter().map(|stored| stored.leaf).collect();
+        self.tree.append(&leaves).map_err(|error| full(&error))
+    }
+
+    fn settle(&mut self, store: &mut dyn Store, at_the_end: bool) -> Result<(), String> {
+        self.see(store)?;
+        let due = at_the_end || self.signed.is_none_or(|signed| signed.elapsed() >= self.every);
+        let leads = self.writer.as_ref().is_some_and(|writer| writer.leads());
+        if leads && due && self.tree.size() > self.last.size {
+            self.sign(store)?;
+        }
+        Ok(())
+    }
+}
+
+/// The checkpoint in the folder, if there is one.
+pub(super) fn read_checkpoint(
+    folder: &Path,
+    origin: &str,
+    known: &[VerifierKey],
+) -> Result<Option<Head>, String> {
+    let path = folder.join(CHECKPOINT_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(note) => verified(&note, origin, known)
+            .map(Some)
+            .map_err(|problem| format!("`{}`: {problem}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("`{}`: {error}", path.display())),
+    }
+}
+
+/// What a checkpoint says, if this ledger's key signed it.
+pub(super) fn verified(note: &str, origin: &str, known: &[VerifierKey]) -> Result<Head, String> {
+    let note = Note::parse(note.as_bytes()).map_err(|error| full(&error))?;
+    let checkpoint = Checkpoint::open(&note, origin, known).map_err(|error| full(&error))?;
+    Ok(checkpoint.head)
+}
+
+fn open_tree(
+    store: &mut dyn Store,
+    folder: &Path,
+    head: &Head,
+    signed: &[&Option<Head>],
+) -> Result<TileFolder, String> {
+    let tree = match TileFolder::open(folder, head) {
+        Ok(tree) => tree,
+        Err(_) => rebuild_tree(store, folder, head.size)?,
+    };
+    for signed in signed.iter().filter_map(|signed| signed.as_ref()) {
+        if root(&tree, signed.size).map_err(|error| full(&error))? != signed.root {
+            return Err(format!(
+                "the ledger's first {} entries are not those that were signed: run `noticegate \
+                 ledger verify`",
+                signed.size
+            ));
+        }
+    }
+    Ok(tree)
+}
+
+/// Makes the tiles anew from the hashes in the store.
+fn rebuild_tree(store: &mut dyn Store, folder: &Path, size: u64) -> Result<TileFolder, String> {
+    let tiles = folder.join("tile");
+    match std::fs::remove_dir_all(&tiles) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(format!("cannot remove `{}`: {error}", tiles.display()));
+        }
+        _ => {}
+    }
+    let mut tree = TileFolder::open(folder, &Head::empty()).map_err(|error| full(&error))?;
+    // What was pruned comes along: only hashes of it are left.
+    let least = size.max(store.first().map_err(|error| full(&error))?);
+    while tree.size() < least {
+        let missing = usize::try_from(least - tree.size()).unwrap_or(STEP).min(STEP);
+        let leaves = store.leaves(tree.size(), missing).map_err(|error| full(&error))?;
+        if leaves.is_empty() {
+            return Err("the store lacks hashes of its entries".to_owned());
+        }
+        tree.append(&leaves).map_err(|error| full(&error))?;
+    }
+    tree.flush().map_err(|error| full(&error))?;
+    Ok(tree)
+}

@@ -1,0 +1,81 @@
+//! Brings checkpoints to where they are kept beside the ledger: one POST on a connection of its own.
+//!
+//! No credential, no redirects, a small answer, a short time. Plain HTTPS, whose certificate is
+//! verified by the public authorities or by those that the configuration names.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use rustls::ClientConfig;
+use tokio::time::timeout;
+
+use super::account::client_tls;
+use super::pool::{Origin, reach};
+use super::{AGENT, AccountsError};
+use crate::ledger::Courier;
+
+/// LIMIT: how long one delivery may take, all in all.
+const DELIVERY: Duration = Duration::from_secs(3);
+
+/// LIMIT: bytes of an answer. A witness answers with a few lines.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// Delivers over HTTPS.
+#[derive(Debug)]
+pub struct HttpsCourier {
+    tls: Arc<ClientConfig>,
+}
+
+impl HttpsCourier {
+    /// A courier that trusts these authorities, or the public ones.
+    ///
+    /// # Errors
+    /// [`AccountsError`] if the file of authorities cannot be used.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, AccountsError> {
+        Ok(Self { tls: Arc::new(client_tls(ca_file)?) })
+    }
+
+    async fn deliver(&self, url: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>), String> {
+        let uri: Uri = url.parse().map_err(|_| "it is not a URL")?;
+        let authority = uri.authority().ok_or("it names no host")?.as_str();
+        let origin = Origin::parse(authority, Arc::clone(&self.tls)).ok_or("it names no host")?;
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let request = Request::post(path)
+            .header(HOST, origin.host_header())
+            .header(USER_AGENT, AGENT)
+            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| error.to_string())?;
+        let io = reach(&origin).await.map_err(|error| error.to_string())?;
+        let (mut sender, connection) =
+            http1::handshake(io).await.map_err(|error| error.to_string())?;
+        let exchange = async {
+            let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+            let status = answer.status().as_u16();
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|_| "the answer broke off or is too long")?;
+            Ok((status, body.to_bytes().to_vec()))
+        };
+        tokio::pin!(exchange);
+        tokio::select! {
+            answered = &mut exchange => answered,
+            // The connection may end first, with the whole answer read.
+            _ = connection => exchange.await,
+        }
+    }
+}
+
+impl Courier for HttpsCourier {
+    fn post(&self, url: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>), String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let delivered = async { timeout(DELIVERY, self.deliver(url, body)).await };
+        runtime.block_on(delivered).unwrap_or_else(|_| Err("it took too long".to_owned()))
+    }
+}
