@@ -1,4 +1,5 @@
-//! What the parts of a request cost by themselves: path, token, decision, ledger.
+//! What the parts of a request cost by themselves: path, token, decision. The ledger's part is in
+//! `ledger.rs`.
 //!
 //! `cargo bench --bench gate` measures, `cargo bench --bench gate -- --test` runs everything once.
 //! `benches/compare` measures the whole gate beside nginx. Only the public API is used here, so
@@ -11,9 +12,8 @@ use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion};
 use http::header::{AUTHORIZATION, HeaderMap};
@@ -21,23 +21,16 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use noticegate::clock::Clock;
-use noticegate::config::{self, Count, Millis};
+use noticegate::config::{self, Count};
 use noticegate::facts::Facts;
 use noticegate::folder;
 use noticegate::identity::{Caller, Identity, Proof, Role};
-use noticegate::ledger::{Ask, Courier, Ledger};
 use noticegate::media::{Direction, Target};
-use noticegate::policy::{Action, Permit, Policies, Question, Stated, Verdict};
+use noticegate::policy::{Action, Policies, Question, Stated, Verdict};
 use serde_json::json;
-use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
 const PATH: &str = "/2010-04-01/Accounts/AC00000000000000000000000000000001/Recordings/\
                     RE0123456789abcdef0123456789abcdef.mp3";
-
-/// Bytes that one disclosure adds to the ledger: an intent with its clear text, and an outcome.
-const LINE_BYTES: usize = 1_500;
 
 /// The allocator of `main.rs`: a decision is mostly allocation.
 #[global_allocator]
@@ -48,7 +41,6 @@ fn main() {
     path(&mut criterion);
     token(&mut criterion);
     decision(&mut criterion);
-    ledger(&mut criterion);
     criterion.final_summary();
 }
 
@@ -70,7 +62,7 @@ fn path(criterion: &mut Criterion) {
 }
 
 fn token(criterion: &mut Criterion) {
-    let folder = folder_on_disk();
+    let folder = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let (issuer, headers) = issuer(folder.path(), clock.now());
     let mut group = criterion.benchmark_group("token");
@@ -178,135 +170,6 @@ fn question(role: &str, purpose: &str) -> Question {
         facts: Arc::new(facts),
         now,
     }
-}
-
-/// From a permit to a durable intent. Dropping the receipt queues an outcome, so that every append
-/// stands for two entries, as it does in the gate; the plain file takes the bytes of both at once.
-/// No checkpoint leaves this machine.
-#[derive(Debug)]
-struct Nobody;
-
-impl Courier for Nobody {
-    fn post(&self, _: &str, _: Vec<u8>) -> Result<(u16, Vec<u8>), String> {
-        Err("there is nobody".to_owned())
-    }
-}
-
-fn ledger(criterion: &mut Criterion) {
-    let folder = folder_on_disk();
-    let policies = sample_policies();
-    let settings = config::Ledger {
-        path: Some(folder.path().join("ledger.sqlite")),
-        directory: folder.path().join("ledger.d"),
-        key_file: folder.path().join("ledger.key"),
-        origin: "bench/ledger".to_owned(),
-        timeout_ms: Millis::of(60_000),
-        stranger_entries_per_second: Count::of(0),
-        ..config::Ledger::default()
-    };
-    let ledger = Ledger::open(&settings, Clock::system(), &policies, Box::new(Nobody)).unwrap();
-    let plain = PlainFile::create(&folder.path().join("plain"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut group = criterion.benchmark_group("ledger");
-    for writers in [1, 64] {
-        group.bench_function(format!("intent to durable, {writers} writers"), |bencher| {
-            bencher.iter_custom(|count| {
-                let permits = (0..count).map(|_| permit(&policies)).collect();
-                let ledger = ledger.clone();
-                runtime.block_on(timed(writers, permits, move |permit| {
-                    let (_intent, pledge) = ledger.intend(permit, &ask()).unwrap();
-                    async move { drop(pledge.durable().await.unwrap()) }
-                }))
-            });
-        });
-        group.bench_function(format!("plain file, {writers} writers"), |bencher| {
-            bencher.iter_custom(|count| {
-                let plain = plain.clone();
-                let lines = vec![(); usize::try_from(count).unwrap()];
-                runtime.block_on(timed(writers, lines, move |()| plain.append()))
-            });
-        });
-    }
-    group.finish();
-    ledger.close();
-}
-
-fn permit(policies: &Policies) -> Permit {
-    match policies.decide(question("quality-analyst", "quality-monitoring")) {
-        Verdict::Permit(permit) => permit,
-        Verdict::Refuse(refusal) => unreachable!("{refusal:?}"),
-    }
-}
-
-fn ask() -> Ask {
-    Ask {
-        method: "GET",
-        range: None,
-        address: [192, 0, 2, 7].into(),
-        agent: Some("twilio-python/9.8.1 (Linux x86_64) Python/3.13.5".to_owned()),
-        reference: None,
-        reason: None,
-    }
-}
-
-/// How long all appends take when so many writers share them, each waiting for one before the next.
-async fn timed<T, F>(
-    writers: usize,
-    mut items: Vec<T>,
-    append: impl Fn(T) -> F + Clone + Send + 'static,
-) -> Duration
-where
-    T: Send + 'static,
-    F: Future<Output = ()> + Send,
-{
-    let share = items.len().div_ceil(writers);
-    let mut tasks = JoinSet::new();
-    let started = Instant::now();
-    while !items.is_empty() {
-        let items = items.split_off(items.len().saturating_sub(share));
-        let append = append.clone();
-        tasks.spawn(async move {
-            for item in items {
-                append(item).await;
-            }
-        });
-    }
-    tasks.join_all().await;
-    started.elapsed()
-}
-
-/// The floor: one thread that writes whatever waits to a file, syncs it once, and answers all.
-#[derive(Clone)]
-struct PlainFile(mpsc::Sender<oneshot::Sender<()>>);
-
-impl PlainFile {
-    fn create(path: &Path) -> Self {
-        let mut file = File::create(path).unwrap();
-        let (sender, waiting) = mpsc::channel::<oneshot::Sender<()>>();
-        std::thread::spawn(move || {
-            while let Ok(first) = waiting.recv() {
-                let batch: Vec<_> = std::iter::once(first).chain(waiting.try_iter()).collect();
-                file.write_all(&vec![b'x'; LINE_BYTES * batch.len()]).unwrap();
-                file.sync_data().unwrap();
-                for answer in batch {
-                    // Nobody stops waiting here.
-                    let _ = answer.send(());
-                }
-            }
-        });
-        Self(sender)
-    }
-
-    fn append(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(answer).unwrap();
-        async move { answered.await.unwrap() }
-    }
-}
-
-/// A folder beside the build's own files: `/tmp` is often memory, where a sync costs nothing.
-fn folder_on_disk() -> TempDir {
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
 /// Polls a future that never has to wait.

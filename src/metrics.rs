@@ -3,6 +3,9 @@
 //! They count; they name no caller, recording or number. The operations listener serves them at
 //! `/metrics`.
 
+use std::fmt;
+use std::sync::OnceLock;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -13,13 +16,35 @@ use prometheus_client::registry::Registry;
 use crate::words::words;
 
 /// The gate's metrics.
-#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     reloads: Family<Vec<(&'static str, &'static str)>, Counter>,
     in_force: Family<InForce, Gauge>,
     refused: Gauge,
     loaded_at: Gauge,
+    ledger: Ledger,
+    /// Brings what is only looked at up to date.
+    look: OnceLock<Look>,
+}
+
+type Look = Box<dyn Fn(&Ledger) + Send + Sync>;
+
+/// What is looked at when somebody asks.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// 1 while entries can be written.
+    pub open: Gauge,
+    /// How many entries each follower has taken.
+    pub followed: Family<Follower, Gauge>,
+    /// 1 while a follower cannot go on.
+    pub stuck: Family<Follower, Gauge>,
+}
+
+/// What follows behind the entries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Follower {
+    /// `checkpoints` or `search index`.
+    pub follower: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,7 +90,30 @@ impl Default for Metrics {
             "When the policies in force were loaded",
             loaded_at.clone(),
         );
-        Self { registry, reloads, in_force, refused, loaded_at }
+        let ledger = Ledger::default();
+        registry.register(
+            "ledger_open",
+            "1 while entries can be written; 0: nothing is disclosed",
+            ledger.open.clone(),
+        );
+        registry.register(
+            "ledger_followed_entries",
+            "Entries that each follower of the ledger has taken",
+            ledger.followed.clone(),
+        );
+        registry.register(
+            "ledger_follower_stuck",
+            "1 while a follower of the ledger cannot go on: look at the log",
+            ledger.stuck.clone(),
+        );
+        let look = OnceLock::new();
+        Self { registry, reloads, in_force, refused, loaded_at, ledger, look }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
 
@@ -83,9 +131,17 @@ impl Metrics {
         self.refused.set(i64::from(how == Reload::Refused));
     }
 
+    /// Has the ledger looked at whenever somebody asks.
+    pub fn look_at_ledger(&self, look: impl Fn(&Ledger) + Send + Sync + 'static) {
+        let _ = self.look.set(Box::new(look));
+    }
+
     /// All of them, as a monitoring system reads them.
     #[must_use]
     pub fn text(&self) -> String {
+        if let Some(look) = self.look.get() {
+            look(&self.ledger);
+        }
         let mut text = String::new();
         // Writing to a String cannot fail; should encoding do, an empty text is no metrics.
         if encode(&mut text, &self.registry).is_err() {

@@ -18,7 +18,7 @@ use crate::gate::{Gate, Worker};
 use crate::identity::{Identity, KeyError, Role};
 use crate::ledger::{Health, Ledger, OpenError};
 use crate::listener::{self, ListenError, Readiness, Server, TlsError};
-use crate::metrics::Metrics;
+use crate::metrics::{Follower, Metrics};
 use crate::policy::{LoadError, Policies};
 use crate::reload::{InForce, Keeper, Keeping};
 use crate::upstream::{Accounts, AccountsError, Documents, HttpsCourier, Upstream};
@@ -142,6 +142,17 @@ impl Prepared {
             limits: config.limits.clone(),
             tls: Arc::new(tls),
         };
+        let (watched, followed) = (gate.ledger.clone(), gate.ledger.progress());
+        metrics.look_at_ledger(move |ledger| {
+            ledger.open.set(i64::from(watched.health() == Health::Open));
+            for progress in &followed {
+                let follower = Follower { follower: progress.name() };
+                let taken = i64::try_from(progress.next()).unwrap_or(i64::MAX);
+                ledger.followed.get_or_create(&follower).set(taken);
+                let stuck = i64::from(progress.problem().is_some());
+                ledger.stuck.get_or_create(&follower).set(stuck);
+            }
+        });
         let watched = gate.ledger.clone();
         let readiness = Readiness::new(move || match watched.health() {
             Health::Open => Ok(()),

@@ -179,7 +179,12 @@ Paste these into another terminal, in the folder where you started the demo.
 
     {program} ledger query --config {folder}/noticegate.toml --limit 8
 
-6. The notice is {folder}/policies/notices/2026-03-01/notice.md; what it means lies beside it in
+6. The caller on that call asks what was heard of it, and whether anybody changed the record since:
+
+    {program} ledger subject '+1 305 555 0123' --config {folder}/noticegate.toml
+    {program} ledger verify --config {folder}/noticegate.toml
+
+7. The notice is {folder}/policies/notices/2026-03-01/notice.md; what it means lies beside it in
    clauses.toml. See what each sentence became, and try a question before anybody asks it:
 
     {program} check --policies {folder}/policies --sentences

@@ -9,13 +9,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::store::{Access, Place, Store, Stored};
 use super::writer::full;
 
 /// How often it is looked for new entries.
 const TURN: Duration = Duration::from_millis(200);
+
+/// LIMIT: how long a follower may still take when the gate stops.
+const LAST: Duration = Duration::from_secs(5);
 
 /// How many entries are read at once.
 const STEP: usize = 2_048;
@@ -38,14 +41,30 @@ pub(super) trait Projection: Debug + Send {
 }
 
 /// How far a projection has come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
+    name: &'static str,
     next: AtomicU64,
     has_problem: AtomicBool,
     problem: Mutex<String>,
 }
 
 impl Progress {
+    fn of(projection: &dyn Projection) -> Self {
+        Self {
+            name: projection.name(),
+            next: AtomicU64::new(0),
+            has_problem: AtomicBool::new(false),
+            problem: Mutex::new(String::new()),
+        }
+    }
+
+    /// What it is, in a word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// How many entries it has taken.
     #[must_use]
     pub fn next(&self) -> u64 {
@@ -80,7 +99,7 @@ impl Follower {
     /// Starts to follow.
     pub(super) fn start(place: Place, projection: Box<dyn Projection>) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(Progress::of(&*projection));
         let mut follow = Follow { place, projection, store: None, progress: Arc::clone(&progress) };
         let thread = std::thread::Builder::new().name(follow.projection.name().to_owned());
         let thread = thread.spawn(move || follow.run(&stopped))?;
@@ -121,8 +140,10 @@ impl Follow {
                 Err(RecvTimeoutError::Timeout) => false,
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
             };
-            let result = self.catch_up(at_the_end, stopped);
-            let problem = result.err();
+            let (at_the_end, problem) = match self.catch_up(at_the_end, stopped) {
+                Ok(at_the_end) => (at_the_end, None),
+                Err(problem) => (at_the_end, Some(problem)),
+            };
             if self.progress.set(problem.as_deref()) {
                 let (name, error) = (self.projection.name(), problem.as_deref());
                 tracing::error!(error, "the ledger's {name} cannot follow; it is tried again");
@@ -136,18 +157,22 @@ impl Follow {
         }
     }
 
-    fn catch_up(&mut self, at_the_end: bool, stopped: &Receiver<()>) -> Result<(), String> {
+    fn catch_up(&mut self, at_the_end: bool, stopped: &Receiver<()>) -> Result<bool, String> {
         if self.store.as_ref().is_none_or(|store| !store.is_in_place()) {
             self.store = Some(self.place.open(Access::Write).map_err(|error| full(&error))?);
         }
-        let Some(store) = &mut self.store else { return Ok(()) };
+        let Some(store) = &mut self.store else { return Ok(at_the_end) };
+        let began = Instant::now();
+        let mut at_the_end = at_the_end;
         while take_step(&mut *self.projection, &mut **store, &self.progress)? {
-            // A long way to go must not hold up the end.
-            if !at_the_end && stopped.try_recv().is_ok() {
+            at_the_end = at_the_end || stopped.try_recv().is_ok();
+            // A long way to go must not hold up the end; the next start goes on.
+            if at_the_end && began.elapsed() >= LAST {
                 break;
             }
         }
-        self.projection.settle(&mut **store, at_the_end)
+        self.projection.settle(&mut **store, at_the_end)?;
+        Ok(at_the_end)
     }
 }
 
@@ -174,7 +199,7 @@ pub(super) fn catch_up(
     store: &mut dyn Store,
     mut tell: impl FnMut(u64),
 ) -> Result<(), String> {
-    let progress = Progress::default();
+    let progress = Progress::of(projection);
     while take_step(projection, store, &progress)? {
         tell(progress.next());
     }

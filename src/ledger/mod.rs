@@ -76,7 +76,7 @@ use keys::Keys;
 use outlets::Outlets;
 use people::{Opener, Sealer};
 use review::FolderLock;
-use search::Searching;
+use search::{INDEX_FILE, Searching};
 use sign::Signing;
 use store::{Access, GateLock, Store};
 use writer::{Answer, Item, Kind, PolicyTexts, Start, Writer};
@@ -169,10 +169,8 @@ impl Ledger {
         let folder = &settings.directory;
         let derived =
             |problem: String| OpenError::Derived { folder: folder.display().to_string(), problem };
-        let folder_lock = FolderLock::take(folder).map_err(|error| derived(error.to_string()))?;
-        let folder_lock = folder_lock.ok_or_else(|| {
-            derived("another gate, or a command that reads, uses it right now".to_owned())
-        })?;
+        let folder_lock = FolderLock::wait(folder).map_err(|error| derived(error.to_string()))?;
+        let folder_lock = folder_lock.ok_or_else(|| derived("another gate uses it".to_owned()))?;
         let mut store = place.open(Access::Create)?;
         let keys = keys_of(&mut *store, &settings.key_file, &settings.origin)?;
         let sealing = Arc::new(keys.sealing);
@@ -180,7 +178,8 @@ impl Ledger {
         let outlets = Outlets::new(settings, courier).map_err(derived)?;
         let signing =
             Signing::open(&mut *store, folder, keys.signing, &settings.origin, every, outlets)?;
-        let searching = Searching::open(folder, Opener::new(Arc::clone(&sealing)))
+        let opener = Opener::new(Arc::clone(&sealing));
+        let searching = Searching::open(&folder.join(INDEX_FILE), Some(opener))
             .map_err(|error| derived(writer::full(&error)))?;
         let start = Start {
             place: place.clone(),

@@ -4,6 +4,7 @@
 //! gate runs, its index is read; without one, it is brought up to date here.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use super::follow::{self, Projection};
 use super::index::{Field, Filter, Index, IndexError, Order, Query};
 use super::keys::{KeyFileError, Keys, Sealing};
 use super::people::{Opener, Sealed, as_value};
-use super::search::{INDEX_FILE, Searching};
+use super::search::{BARE_INDEX_FILE, INDEX_FILE, Searching};
 use super::store::{Access, Leaf, Place, Store, StoreError, Stored};
 use crate::config;
 
@@ -89,6 +90,19 @@ impl FolderLock {
     }
 }
 
+impl FolderLock {
+    /// Takes it; waits a little for a command that brings the index up to date.
+    pub(super) fn wait(folder: &Path) -> std::io::Result<Option<Self>> {
+        let began = Instant::now();
+        loop {
+            match Self::take(folder)? {
+                None if began.elapsed() < WAIT => std::thread::sleep(Duration::from_millis(50)),
+                taken => return Ok(taken),
+            }
+        }
+    }
+}
+
 /// A ledger opened for questions.
 #[derive(Debug)]
 pub struct Review {
@@ -96,7 +110,6 @@ pub struct Review {
     index: Index,
     opener: Option<Opener>,
     sealing: Option<Arc<Sealing>>,
-    _lock: Option<FolderLock>,
 }
 
 impl Review {
@@ -112,18 +125,25 @@ impl Review {
         };
         let folder = &settings.directory;
         let fail = |problem: String| ReviewError::Folder { folder: folder.clone(), problem };
-        let lock = FolderLock::take(folder).map_err(|error| fail(error.to_string()))?;
-        let next = store.last()?.map_or(0, |(seq, _)| seq + 1);
-        let index = match (&lock, &sealing) {
-            (Some(_), Some(sealing)) => {
-                let mut searching = Searching::open(folder, Opener::new(Arc::clone(sealing)))?;
+        // What is found without the key file has a file of its own: it lacks what tells of people.
+        let file = folder.join(if sealing.is_some() { INDEX_FILE } else { BARE_INDEX_FILE });
+        match FolderLock::take(folder) {
+            // No gate is there to do it. The lock is held no longer than this.
+            Ok(Some(_lock)) => {
+                let opener = sealing.clone().map(Opener::new);
+                let mut searching = Searching::open(&file, opener)?;
                 follow::catch_up(&mut searching, &mut *store, progress).map_err(fail)?;
-                searching.into_index()
             }
-            _ => wait_for(Index::open_read(&folder.join(INDEX_FILE))?, next)?,
-        };
+            Ok(None) => {}
+            // Who may only look finds what is there.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(fail(error.to_string())),
+        }
+        let file = if file.exists() { file } else { folder.join(INDEX_FILE) };
+        let next = store.last()?.map_or(0, |(seq, _)| seq + 1);
+        let index = wait_for(Index::open_read(&file)?, next)?;
         let opener = sealing.clone().map(Opener::new);
-        Ok(Self { store, index, opener, sealing, _lock: lock })
+        Ok(Self { store, index, opener, sealing })
     }
 
     /// The index, for what only counts.
@@ -292,7 +312,8 @@ pub fn rebuild(
     let mut store = Place::of(settings).open(Access::Read)?;
     let keys = Keys::read(&settings.key_file)?;
     let next = store.last()?.map_or(0, |(seq, _)| seq + 1);
-    let mut searching = Searching::remake(folder, Opener::new(Arc::new(keys.sealing)))?;
+    let opener = Opener::new(Arc::new(keys.sealing));
+    let mut searching = Searching::remake(&folder.join(INDEX_FILE), Some(opener))?;
     let mut progress = progress;
     follow::catch_up(&mut searching, &mut *store, |done| progress(done, next)).map_err(fail)?;
     searching.next().map_err(fail)

@@ -15,6 +15,9 @@ use super::writer::{Writer, full};
 /// The file of the index in the ledger's folder.
 pub(super) const INDEX_FILE: &str = "index.sqlite";
 
+/// The file of an index that was made without the key file.
+pub(super) const BARE_INDEX_FILE: &str = "index-without-people.sqlite";
+
 /// LIMIT: entries about one erased person that are forgotten.
 const FORGET_MAX: usize = 1_000_000;
 
@@ -22,15 +25,16 @@ const FORGET_MAX: usize = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Searching {
     index: Index,
-    opener: Opener,
+    /// `None` without the key file: nothing that tells of people is found then.
+    opener: Option<Opener>,
     /// Who must forget the key of a person who was erased; nobody, in a tool.
     writer: Weak<Writer>,
 }
 
 impl Searching {
-    /// Opens the index in this folder, or makes one.
-    pub(super) fn open(folder: &Path, opener: Opener) -> Result<Self, IndexError> {
-        let (index, found) = Index::open(&folder.join(INDEX_FILE))?;
+    /// Opens the index in this file, or makes one.
+    pub(super) fn open(file: &Path, opener: Option<Opener>) -> Result<Self, IndexError> {
+        let (index, found) = Index::open(file)?;
         if let Found::Unusable(reason) = found {
             tracing::warn!(reason, "the search index could not be used and is made anew");
         }
@@ -38,14 +42,9 @@ impl Searching {
     }
 
     /// Makes the index anew.
-    pub(super) fn remake(folder: &Path, opener: Opener) -> Result<Self, IndexError> {
-        let index = Index::remake(&folder.join(INDEX_FILE))?;
+    pub(super) fn remake(file: &Path, opener: Option<Opener>) -> Result<Self, IndexError> {
+        let index = Index::remake(file)?;
         Ok(Self { index, opener, writer: Weak::new() })
-    }
-
-    /// The index, when nothing more is to be taken.
-    pub(super) fn into_index(self) -> Index {
-        self.index
     }
 
     /// Has this writer told when somebody was erased.
@@ -62,14 +61,18 @@ impl Searching {
     ) -> Result<Vec<Document>, String> {
         let sealed: Vec<Option<Sealed>> =
             entries.iter().map(|stored| stored.clear.as_deref().and_then(Sealed::read)).collect();
-        // A key that was destroyed since must not open anything here.
-        self.opener.forget();
-        self.opener.prepare(store, sealed.iter().flatten()).map_err(|error| full(&error))?;
+        if let Some(opener) = &mut self.opener {
+            // A key that was destroyed since must not open anything here.
+            opener.forget();
+            opener.prepare(store, sealed.iter().flatten()).map_err(|error| full(&error))?;
+        }
         let each = entries.iter().zip(read).zip(&sealed);
         let document = |((stored, entry), sealed): ((&Stored, &Value), &Option<Sealed>)| {
             let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
-            let opened = sealed.as_ref().map(|sealed| as_value(&self.opener.groups(id, sealed)));
-            let subjects = sealed.iter().flat_map(Sealed::subjects);
+            let opener = self.opener.as_ref().zip(sealed.as_ref());
+            let opened = opener.map(|(opener, sealed)| as_value(&opener.groups(id, sealed)));
+            // Without the key file nobody can ask for a number.
+            let subjects = sealed.iter().filter(|_| opener.is_some()).flat_map(Sealed::subjects);
             describe(stored.seq, entry, opened.as_ref(), subjects)
         };
         Ok(each.map(document).collect())

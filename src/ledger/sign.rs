@@ -24,6 +24,9 @@ use super::writer::{Writer, full};
 /// The newest checkpoint in the ledger's folder.
 pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
+/// How far apart the checkpoints are that stay in the store.
+const KEEP_EVERY: Duration = Duration::from_secs(3600);
+
 /// How many hashes are read at once.
 const STEP: usize = 65_536;
 
@@ -38,6 +41,8 @@ pub(super) struct Signing {
     /// The newest checkpoint that was seen, here or in the store.
     last: Head,
     signed: Option<Instant>,
+    /// The last checkpoint that stays in the store, and since when.
+    anchor: (u64, Instant),
     writer: Option<Arc<Writer>>,
     outlets: Outlets,
 }
@@ -85,6 +90,7 @@ impl Signing {
             origin: origin.to_owned(),
             signer,
             every,
+            anchor: (last.as_ref().map_or(0, |head| head.size), Instant::now()),
             last: last.unwrap_or_else(Head::empty),
             signed: None,
             writer: None,
@@ -129,11 +135,24 @@ impl Signing {
         let checkpoint = Checkpoint { origin: self.origin.clone(), head, extensions: Vec::new() };
         let note = checkpoint.sign(&self.signer).map_err(|error| fail(&error))?;
         self.publish(store, size, &note)?;
-        self.last = head;
+        let before = std::mem::replace(&mut self.last, head);
+        self.thin_out(store, before.size)?;
         self.signed = Some(Instant::now());
         let cosigned = self.outlets.send(&note, size, &self.tree)?;
         if let Some(note) = cosigned {
             self.publish(store, size, &note)?;
+        }
+        Ok(())
+    }
+
+    /// One checkpoint of each hour stays: any later one says all that those between them did.
+    fn thin_out(&mut self, store: &mut dyn Store, before: u64) -> Result<(), String> {
+        let (kept, since) = self.anchor;
+        if before > kept {
+            store.forget_checkpoint(before).map_err(|error| full(&error))?;
+        }
+        if since.elapsed() >= KEEP_EVERY {
+            self.anchor = (self.last.size, Instant::now());
         }
         Ok(())
     }

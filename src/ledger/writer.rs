@@ -163,6 +163,7 @@ impl Writer {
             confirmed: None,
             failed: HashSet::new(),
             looked: Instant::now(),
+            floor: 0,
         };
         run.begin(&policies)?;
         let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
@@ -277,6 +278,8 @@ pub(super) struct Run {
     /// Intents whose batch failed. Outcomes of theirs are not written unless they turn up.
     failed: HashSet<EntryId>,
     looked: Instant,
+    /// Before this place nothing is open, as the store has it.
+    floor: u64,
 }
 
 impl Run {
@@ -443,7 +446,10 @@ impl Run {
         let Some(store) = &mut self.store else { return Ok(()) };
         let next = self.confirmed.map_or(0, |(seq, _)| seq + 1);
         let floor = self.open.values().min().copied().unwrap_or(next);
-        store.set_floor(self.chain.writer(), floor)?;
+        if floor != self.floor {
+            store.set_floor(self.chain.writer(), floor)?;
+            self.floor = floor;
+        }
         let leads = store.lead()?;
         self.shared.lock().leads = leads;
         if leads { self.close_for_the_dead() } else { Ok(()) }

@@ -244,6 +244,10 @@ pub trait Store: Send + Debug {
     /// Keeps a checkpoint; one of the same size is replaced (it has gained cosignatures).
     fn put_checkpoint(&mut self, checkpoint: &Checkpointed) -> Result<(), StoreError>;
 
+    /// Drops the checkpoint of this size. Whoever holds it elsewhere can still hold it against the
+    /// entries.
+    fn forget_checkpoint(&mut self, size: u64) -> Result<(), StoreError>;
+
     /// Drops the entries before a place, and keeps their hashes. The place is a multiple of
     /// [`TILE_LEAVES`] and not beyond the last entry.
     fn prune(&mut self, before: u64) -> Result<(), StoreError>;

@@ -385,6 +385,11 @@ impl Store for Postgres {
         self.link.execute(sql, &[&number(checkpoint.size), &checkpoint.note]).map(drop)
     }
 
+    fn forget_checkpoint(&mut self, size: u64) -> Result<(), StoreError> {
+        let sql = "DELETE FROM noticegate.checkpoint WHERE size = $1";
+        self.link.execute(sql, &[&number(size)]).map(drop)
+    }
+
     fn prune(&mut self, before: u64) -> Result<(), StoreError> {
         let last = self.last()?.map_or(0, |(place, _)| place);
         if !before.is_multiple_of(TILE_LEAVES) || before > last {

@@ -371,6 +371,11 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn forget_checkpoint(&mut self, size: u64) -> Result<(), StoreError> {
+        self.execute("DELETE FROM checkpoint WHERE size = ?1", [size])?;
+        Ok(())
+    }
+
     fn prune(&mut self, before: u64) -> Result<(), StoreError> {
         self.try_prune(before).map_err(|error| self.error(error))?;
         self.fold_log();

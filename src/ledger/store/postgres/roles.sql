@@ -32,7 +32,7 @@ GRANT INSERT ON noticegate.entry, noticegate.clear, noticegate.writer, noticegat
     noticegate.policy_set, noticegate.property, noticegate.checkpoint TO noticegate_gate;
 GRANT UPDATE (next) ON noticegate.head TO noticegate_gate;
 GRANT UPDATE (floor, retired) ON noticegate.writer TO noticegate_gate;
-GRANT UPDATE (note) ON noticegate.checkpoint TO noticegate_gate;
+GRANT UPDATE (note), DELETE ON noticegate.checkpoint TO noticegate_gate;
 
 GRANT noticegate_gate TO noticegate_clerk;
 GRANT INSERT ON noticegate.pruned TO noticegate_clerk;
