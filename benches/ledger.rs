@@ -1,7 +1,7 @@
 //! What the ledger costs: durable appends beside a plain file, and a ledger of a million entries.
 //!
 //! `cargo bench --bench ledger` measures everything (some minutes), `-- --test` runs it once with
-//! little. The rows of the first table are taken in turns, so that a neighbour's noise falls on all
+//! little, `-- --appends` and `-- --large` run one half. The rows of the first table are taken in turns, so that a neighbour's noise falls on all
 //! of them. PostgreSQL is measured where `NOTICEGATE_BENCH_POSTGRES` names a database to fill.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
@@ -39,17 +39,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--test");
     let policies = sample_policies();
-    let (time, rounds) = match quick {
-        true => (Duration::from_millis(50), 1),
-        false => (Duration::from_secs(2), 3),
-    };
-    appends(&policies, time, rounds);
-    large(&policies, if quick { 2_000 } else { 500_000 });
+    let what = |name: &str| std::env::args().any(|argument| argument == name);
+    if !what("--large") {
+        appends(&policies, quick);
+    }
+    if !what("--appends") {
+        large(&policies, if quick { 2_000 } else { 500_000 });
+    }
 }
 
-/// From a permit to a durable intent. Dropping the receipt queues an outcome, so that every append
-/// stands for two entries, as it does in the gate; the plain file takes the bytes of both at once.
-fn appends(policies: &Arc<Policies>, time: Duration, rounds: usize) {
+/// From a permit to a durable intent, permits ready-made. Dropping the receipt queues an outcome, so
+/// that every append stands for two entries, as it does in the gate; the plain file takes the bytes
+/// of both at once, ready-made too.
+fn appends(policies: &Arc<Policies>, quick: bool) {
+    let rounds = if quick { 1 } else { 5 };
     let folder = folder_on_disk();
     let plain = PlainFile::create(&folder.path().join("plain"));
     let sqlite = open(&in_file(folder.path(), "appends"), policies);
@@ -61,7 +64,8 @@ fn appends(policies: &Arc<Policies>, time: Duration, rounds: usize) {
         "{:>8} {:<12} {:>10} {:>9} {:>9}  to file",
         "writers", "store", "a second", "p50", "p99"
     );
-    for writers in [1, 16, 64, 256] {
+    for (writers, each_writer) in [(1, 1_000), (16, 500), (64, 300), (256, 100)] {
+        let each_writer = if quick { 10 } else { each_writer };
         let mut each: Vec<(&str, Vec<Duration>, Duration)> = Vec::new();
         for _ in 0..rounds {
             let mut add = |name, (latencies, took): (Vec<Duration>, Duration)| match each
@@ -75,11 +79,18 @@ fn appends(policies: &Arc<Policies>, time: Duration, rounds: usize) {
                 None => each.push((name, latencies, took)),
             };
             let file = plain.clone();
-            add("plain file", runtime.block_on(closed_loop(writers, time, move || file.append())));
+            let nothing = || vec![(); each_writer];
+            let append = move |()| file.append();
+            add("plain file", runtime.block_on(closed_loop(writers, nothing, append)));
             for (name, ledger) in [("SQLite", Some(&sqlite)), ("PostgreSQL", postgres.as_ref())] {
                 let Some(ledger) = ledger else { continue };
-                let append = appender(ledger, policies);
-                add(name, runtime.block_on(closed_loop(writers, time, append)));
+                let permits = || (0..each_writer).map(|_| permit(policies, question(0))).collect();
+                let ledger = ledger.clone();
+                let append = move |permit| {
+                    let (_intent, pledge) = ledger.intend(permit, &ask(0)).unwrap();
+                    async move { drop(pledge.durable().await.unwrap()) }
+                };
+                add(name, runtime.block_on(closed_loop(writers, permits, append)));
             }
         }
         let mut floor = None;
@@ -107,38 +118,27 @@ fn appends(policies: &Arc<Policies>, time: Duration, rounds: usize) {
     }
 }
 
-fn appender(
-    ledger: &Ledger,
-    policies: &Arc<Policies>,
-) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone + Send + 'static {
-    let (ledger, policies) = (ledger.clone(), Arc::clone(policies));
-    let question = question(0);
-    move || {
-        let permit = permit(&policies, question.clone());
-        let (_intent, pledge) = ledger.intend(permit, &ask(0)).unwrap();
-        Box::pin(async move { drop(pledge.durable().await.unwrap()) })
-    }
-}
-
 /// So many writers, each of which waits for one append before the next: how long each took, and
 /// how long all of it.
-async fn closed_loop<F>(
+async fn closed_loop<T, F>(
     writers: usize,
-    time: Duration,
-    append: impl Fn() -> F + Clone + Send + 'static,
+    items: impl Fn() -> Vec<T>,
+    append: impl Fn(T) -> F + Clone + Send + 'static,
 ) -> (Vec<Duration>, Duration)
 where
+    T: Send + 'static,
     F: Future<Output = ()> + Send,
 {
+    let work: Vec<Vec<T>> = (0..writers).map(|_| items()).collect();
     let mut tasks = JoinSet::new();
     let started = Instant::now();
-    for _ in 0..writers {
+    for items in work {
         let append = append.clone();
         tasks.spawn(async move {
-            let mut latencies = Vec::new();
-            while started.elapsed() < time {
+            let mut latencies = Vec::with_capacity(items.len());
+            for item in items {
                 let began = Instant::now();
-                append().await;
+                append(item).await;
                 latencies.push(began.elapsed());
             }
             latencies

@@ -156,6 +156,7 @@ impl Worker {
     fn explain(&self, no: No) -> (Problem, Option<(Refused, Box<Asked>)>) {
         let bare = |asked: &Asked, caller, reason| Refused {
             caller,
+            action: Action::on(&asked.target.media),
             media: asked.target.media,
             purpose: asked.purpose.clone(),
             stated: Stated { circumstances: asked.circumstances(), ..Stated::default() },
@@ -196,6 +197,7 @@ impl Worker {
                 };
                 let refused = Refused {
                     caller: Some(question.caller),
+                    action: question.action,
                     media: question.media,
                     purpose: question.purpose,
                     stated: question.stated,

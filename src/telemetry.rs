@@ -24,6 +24,8 @@ pub fn start(log: &Log) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // What reads the log may be gone; telling of that on the same stream would end the thread.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),

@@ -18,15 +18,17 @@ use crate::policy::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:\n  noticegate explain --role quality-analyst --purpose quality-monitoring --made 2026-10-01T09:00:00Z\n  \
-noticegate explain --role trainer --purpose staff-training --made 2025-06-01T00:00:00Z --consent given\n  \
+noticegate explain --role trainer --purpose staff-training --made 2025-06-01T00:00:00Z \\\n    \
+--consent given\n  \
 noticegate explain --role privacy-officer --action share --purpose rights-request \\\n    \
 --recipient data-subject --stated identity-check --made 2026-10-01T09:00:00Z\n  \
 noticegate explain 42 --config noticegate.toml\n\n\
 What is left out is unknown. An entry is decided again from what stands in it and the policies of\n\
-that time, which the ledger keeps; it fails if the answer is another than it was.\n\nExit status: 0 permitted, 2 refused, 3 invalid input")]
+that time, which the ledger keeps; it fails if the answer is another than it was.\n\nExit status: 0 permitted, 2 refused, 3 invalid input; of an entry also 1 it cannot be decided again,\n\
+4 the answer is another")]
 pub(super) struct Explain {
     /// An entry of the ledger, by number or id: decides it again from the entry alone
-    #[arg(value_name = "ENTRY", conflicts_with_all = ["roles", "purpose", "policies"])]
+    #[arg(value_name = "ENTRY", conflicts_with_all = ["roles", "purpose", "at"])]
     entry: Option<String>,
     #[command(flatten)]
     path: ConfigPath,

@@ -98,7 +98,15 @@ impl From<Exit> for ExitCode {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
-    let exit = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way, too.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Invalid } else { Exit::Done }.into();
+        }
+    };
+    let exit = match cli.command {
         Command::Demo(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
@@ -118,8 +126,13 @@ pub fn run() -> ExitCode {
 
 /// Prints a line on standard output. A reader that has gone away is no error of ours.
 fn say(line: impl std::fmt::Display) {
+    let _ = try_say(line);
+}
+
+/// The same; false when the reader has gone away.
+fn try_say(line: impl std::fmt::Display) -> bool {
     use std::io::Write;
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    writeln!(std::io::stdout().lock(), "{line}").is_ok()
 }
 
 /// Prints an error with its causes on standard error.

@@ -80,7 +80,13 @@ fn human(replayed: &Replayed) {
         }
         let places: Vec<String> =
             examples.get(&shift).into_iter().flatten().map(ToString::to_string).collect();
-        say(format_args!("for example: noticegate ledger show {}", places.join(", ")));
+        if let Some((first, others)) = places.split_first() {
+            let also = match others {
+                [] => String::new(),
+                others => format!("   (also {})", others.join(", ")),
+            };
+            say(format_args!("for example: noticegate explain {first}{also}"));
+        }
     }
 }
 

@@ -120,6 +120,9 @@ impl Clerk {
         verdict: &str,
         note: Option<&str>,
     ) -> Result<u64, ClerkError> {
+        if self.store.at(of)?.len() < of.len() {
+            return Err(ClerkError::Nothing("there is no such entry; nothing was recorded"));
+        }
         let mut clear = Clear::default();
         let commitments = clear.note(&person_of_caller(&self.actor), note);
         let c = commitments.map_err(|_| ClerkError::NoRandomness)?;
@@ -132,6 +135,7 @@ impl Clerk {
     /// # Errors
     /// [`ClerkError::Nothing`] if nobody has this name; [`ClerkError`] if it could not be done.
     pub fn erase_person(&mut self, person: &Person, reason: &str) -> Result<u64, ClerkError> {
+        self.check_may_destroy()?;
         let name = match person {
             Person::Number(number) => person_of_number(number),
             Person::Caller(caller) => person_of_caller(caller),
@@ -154,6 +158,12 @@ impl Clerk {
     /// # Errors
     /// [`ClerkError`] if it could not be done.
     pub fn erase_entries(&mut self, of: &[u64], reason: &str) -> Result<u64, ClerkError> {
+        self.check_may_destroy()?;
+        if self.store.at(of)?.iter().filter(|stored| stored.clear.is_some()).count() < of.len() {
+            return Err(ClerkError::Nothing(
+                "not every one of these entries is there and tells of people; nothing was erased",
+            ));
+        }
         let event = Event { t: "redaction", of, reason: Some(reason), ..Event::default() };
         let place = self.write(event, Clear::default())?;
         self.store.erase_clear(of)?;
@@ -192,6 +202,7 @@ impl Clerk {
     /// [`ClerkError::Nothing`] if there is nothing to prune; [`ClerkError`] if it could not be
     /// done.
     pub fn prune(&mut self, prunable: Prunable, reason: &str) -> Result<u64, ClerkError> {
+        self.check_may_destroy()?;
         let Prunable { first, before } = prunable;
         if before <= first {
             return Err(ClerkError::Nothing("no whole tile of entries is old enough"));
@@ -206,6 +217,17 @@ impl Clerk {
         let place = self.write(event, Clear::default())?;
         self.store.prune(before)?;
         Ok(place)
+    }
+
+    /// What cannot be done must not be on record as done.
+    fn check_may_destroy(&mut self) -> Result<(), ClerkError> {
+        match self.store.may_destroy()? {
+            true => Ok(()),
+            false => Err(ClerkError::Nothing(
+                "permission denied: this database role may not destroy anything; use a login with \
+                 the role `noticegate_clerk`",
+            )),
+        }
     }
 
     fn write(&mut self, event: Event<'_>, clear: Clear) -> Result<u64, ClerkError> {

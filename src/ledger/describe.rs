@@ -13,7 +13,7 @@ pub(super) fn describe(
     seq: u64,
     entry: &Value,
     opened: Option<&Value>,
-    subjects: impl Iterator<Item = u64>,
+    people: impl Iterator<Item = u64>,
 ) -> Document {
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
     let mut terms: Vec<(Field, String)> = Vec::new();
@@ -60,7 +60,7 @@ pub(super) fn describe(
             _ => {}
         }
     }
-    terms.extend(subjects.map(|person| (Field::Person, person.to_string())));
+    terms.extend(people.map(|person| (Field::Person, person.to_string())));
     let shown = |pointer: &str| opened.and_then(|o| o.pointer(pointer)).and_then(Value::as_str);
     terms.extend(shown("/net/address").map(|address| (Field::Address, address.to_owned())));
     let mut words: Vec<String> = Vec::new();

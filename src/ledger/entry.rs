@@ -99,6 +99,8 @@ pub struct Ask {
 pub struct Refused {
     /// Who asked; `None` for a stranger.
     pub caller: Option<Arc<Caller>>,
+    /// What they wanted to do.
+    pub action: Action,
     /// What they asked for.
     pub media: MediaRef,
     /// Why, if they said so.
@@ -427,7 +429,7 @@ pub(super) fn refusal(
     let numbers = refused.facts.as_deref().map_or(&nobody, |facts| &facts.numbers);
     let (c, clear) = commit(ask, caller, numbers, refused.at)?;
     let form = RefusalForm {
-        action: Action::on(&refused.media).as_str(),
+        action: refused.action.as_str(),
         at: refused.at,
         c,
         caller: refused.caller.as_deref().map(CallerForm::of),
@@ -614,6 +616,7 @@ mod tests {
                     expires_at: Timestamp::UNIX_EPOCH,
                 },
             })),
+            action: Action::Access,
             media: MediaRef { account, recording, form },
             purpose: "staff-training".parse().ok(),
             stated: Stated {

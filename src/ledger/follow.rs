@@ -17,6 +17,9 @@ use super::writer::full;
 /// How often it is looked for new entries.
 const TURN: Duration = Duration::from_millis(200);
 
+/// How far behind a thread stands that can wait (a nice value, as of setpriority(2)).
+const BEHIND: i32 = 10;
+
 /// LIMIT: how long a follower may still take when the gate stops.
 const LAST: Duration = Duration::from_secs(5);
 
@@ -33,6 +36,11 @@ pub(super) trait Projection: Debug + Send {
 
     /// Takes entries, from that place on. The store is there for what lies beside them.
     fn take(&mut self, entries: &[Stored], store: &mut dyn Store) -> Result<(), String>;
+
+    /// Whether everything else goes first where processors are short.
+    fn can_wait(&self) -> bool {
+        false
+    }
 
     /// There is nothing more to take for now; at the end, for good.
     fn settle(&mut self, _store: &mut dyn Store, _at_the_end: bool) -> Result<(), String> {
@@ -102,7 +110,11 @@ impl Follower {
         let progress = Arc::new(Progress::of(&*projection));
         let mut follow = Follow { place, projection, store: None, progress: Arc::clone(&progress) };
         let thread = std::thread::Builder::new().name(follow.projection.name().to_owned());
-        let thread = thread.spawn(move || follow.run(&stopped))?;
+        let ended = Ended(Arc::clone(&progress));
+        let thread = thread.spawn(move || {
+            let _ended = ended;
+            follow.run(&stopped);
+        })?;
         Ok(Self { stop, thread: Mutex::new(Some(thread)), progress })
     }
 
@@ -126,6 +138,17 @@ impl Drop for Follower {
     }
 }
 
+/// Says that a follower has ended, should it end before it is told to.
+struct Ended(Arc<Progress>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set(Some("its thread has ended; restart the gate"));
+        }
+    }
+}
+
 struct Follow {
     place: Place,
     projection: Box<dyn Projection>,
@@ -135,6 +158,11 @@ struct Follow {
 
 impl Follow {
     fn run(&mut self, stopped: &Receiver<()>) {
+        if self.projection.can_wait() {
+            // Where processors are short, requests go first; refused, it runs as any thread.
+            let thread = rustix::thread::gettid();
+            let _ = rustix::process::setpriority_process(Some(thread), BEHIND);
+        }
         loop {
             let at_the_end = match stopped.recv_timeout(TURN) {
                 Err(RecvTimeoutError::Timeout) => false,

@@ -344,12 +344,14 @@ pub fn verifier(settings: &config::Ledger) -> Result<Option<String>, StoreError>
     Place::of(settings).open(Access::Read)?.property(VERIFIER)
 }
 
-/// Brings the tables of a ledger to this version; returns where it lies.
+/// Brings the tables of a ledger to this version; returns where it lies and what was applied.
 ///
 /// # Errors
 /// [`StoreError`] if it cannot be done.
-pub fn migrate(settings: &config::Ledger) -> Result<String, StoreError> {
-    Ok(Place::of(settings).open(Access::Create)?.name())
+pub fn migrate(settings: &config::Ledger) -> Result<(String, Vec<&'static str>), StoreError> {
+    let place = Place::of(settings);
+    let applied = place.migrate()?;
+    Ok((place.open(Access::Create)?.name(), applied))
 }
 
 /// A set of policies as the ledger keeps it.

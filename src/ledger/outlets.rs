@@ -101,8 +101,14 @@ impl Outlets {
         let told = cosigned.as_ref().unwrap_or(note).to_string();
         if let Some(path) = self.file.clone() {
             let name = path.display().to_string();
+            // A folder that is gone is a disk that is gone; none is made in its place.
+            let there = path.parent().is_none_or(|folder| folder.is_dir() || folder == "");
+            let written = match there {
+                true => file::replace(&path, told.as_bytes()),
+                false => Err(std::io::ErrorKind::NotADirectory.into()),
+            };
             if !self.rests(&name)
-                && let Err(error) = file::replace(&path, told.as_bytes())
+                && let Err(error) = written
             {
                 self.fails(name, &error.to_string());
             }

@@ -55,11 +55,6 @@ impl Sealed {
     pub(super) fn people(&self) -> impl Iterator<Item = u64> {
         self.groups().map(|(_, group)| group.person)
     }
-
-    /// The participants of the call.
-    pub(super) fn subjects(&self) -> impl Iterator<Item = u64> {
-        self.subject.iter().map(|group| group.person)
-    }
 }
 
 /// Seals, for the writer.
@@ -196,12 +191,24 @@ impl Opener {
         self.known.clear();
     }
 
+    /// The people of whom a group does not open.
+    pub(super) fn unopened(&self, entry: &str, sealed: &Sealed) -> Vec<u64> {
+        let opens = |(name, group): (&'static str, &SealedGroup)| {
+            self.open(entry, name, group).is_none().then_some(group.person)
+        };
+        sealed.groups().filter_map(opens).collect()
+    }
+
+    fn open(&self, entry: &str, name: &str, group: &SealedGroup) -> Option<Vec<u8>> {
+        let seal = self.known.get(&group.person)?.as_ref()?;
+        let sealed = STANDARD.decode(&group.sealed).ok()?;
+        seal.open(entry, name, &sealed)
+    }
+
     /// The groups that open; those of erased people do not.
     pub(super) fn groups(&self, entry: &str, sealed: &Sealed) -> Vec<OpenedGroup> {
         let open = |(name, group): (&'static str, &SealedGroup)| {
-            let seal = self.known.get(&group.person)?.as_ref()?;
-            let sealed = STANDARD.decode(&group.sealed).ok()?;
-            Some((name, seal.open(entry, name, &sealed)?))
+            Some((name, self.open(entry, name, group)?))
         };
         sealed.groups().filter_map(open).collect()
     }

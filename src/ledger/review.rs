@@ -172,10 +172,7 @@ impl Review {
     /// # Errors
     /// [`ReviewError`].
     pub fn rows(&mut self, places: &[u64]) -> Result<Vec<Row>, ReviewError> {
-        let mut outcomes = Vec::with_capacity(places.len());
-        for place in places {
-            outcomes.push(self.index.outcome_of(*place)?.map(|outcome| outcome.seq));
-        }
+        let outcomes = self.index.outcomes_of(places)?;
         let all: Vec<u64> =
             places.iter().copied().chain(outcomes.iter().flatten().copied()).collect();
         let stored = self.store.at(&all)?;

@@ -18,6 +18,9 @@ pub(super) const INDEX_FILE: &str = "index.sqlite";
 /// The file of an index that was made without the key file.
 pub(super) const BARE_INDEX_FILE: &str = "index-without-people.sqlite";
 
+/// How many turns after an erasure the writer is told to forget.
+const FORGETTING: u8 = 10;
+
 /// LIMIT: entries about one erased person that are forgotten.
 const FORGET_MAX: usize = 1_000_000;
 
@@ -29,6 +32,8 @@ pub(super) struct Searching {
     opener: Option<Opener>,
     /// Who must forget the key of a person who was erased; nobody, in a tool.
     writer: Weak<Writer>,
+    /// For how many turns more: the key is destroyed after that is on record.
+    forgetting: u8,
 }
 
 impl Searching {
@@ -38,13 +43,13 @@ impl Searching {
         if let Found::Unusable(reason) = found {
             tracing::warn!(reason, "the search index could not be used and is made anew");
         }
-        Ok(Self { index, opener, writer: Weak::new() })
+        Ok(Self { index, opener, writer: Weak::new(), forgetting: 0 })
     }
 
     /// Makes the index anew.
     pub(super) fn remake(file: &Path, opener: Option<Opener>) -> Result<Self, IndexError> {
         let index = Index::remake(file)?;
-        Ok(Self { index, opener, writer: Weak::new() })
+        Ok(Self { index, opener, writer: Weak::new(), forgetting: 0 })
     }
 
     /// Has this writer told when somebody was erased.
@@ -72,10 +77,16 @@ impl Searching {
             let opener = self.opener.as_ref().zip(sealed.as_ref());
             let opened = opener.map(|(opener, sealed)| as_value(&opener.groups(id, sealed)));
             // Without the key file nobody can ask for a number.
-            let subjects = sealed.iter().filter(|_| opener.is_some()).flat_map(Sealed::subjects);
-            describe(stored.seq, entry, opened.as_ref(), subjects)
+            let people = sealed.iter().filter(|_| opener.is_some()).flat_map(Sealed::people);
+            describe(stored.seq, entry, opened.as_ref(), people)
         };
         Ok(each.map(document).collect())
+    }
+
+    fn tell_writer(&self) {
+        if let Some(writer) = self.writer.upgrade() {
+            writer.forget_people();
+        }
     }
 
     /// What is to be done beyond taking an entry.
@@ -83,9 +94,8 @@ impl Searching {
         if let Some(before) = event.get("before").and_then(Value::as_u64) {
             return self.index.prune(before);
         }
-        if let Some(writer) = self.writer.upgrade() {
-            writer.forget_people();
-        }
+        self.forgetting = FORGETTING;
+        self.tell_writer();
         let of = event.get("of").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut places: Vec<u64> = of.iter().filter_map(Value::as_u64).collect();
         if let Some(person) = event.get("person").and_then(Value::as_u64) {
@@ -100,6 +110,18 @@ impl Searching {
 impl Projection for Searching {
     fn name(&self) -> &'static str {
         "search index"
+    }
+
+    fn can_wait(&self) -> bool {
+        true
+    }
+
+    fn settle(&mut self, _store: &mut dyn Store, _at_the_end: bool) -> Result<(), String> {
+        if self.forgetting > 0 {
+            self.forgetting -= 1;
+            self.tell_writer();
+        }
+        Ok(())
     }
 
     fn next(&mut self) -> Result<u64, String> {

@@ -16,7 +16,7 @@ use super::store::{Checkpointed, Leaf, Store, Stored};
 use super::tlog::checkpoint::Checkpoint;
 use super::tlog::file;
 use super::tlog::key::{Signer, VerifierKey};
-use super::tlog::merkle::{Head, TileSource, leaf_hash, root};
+use super::tlog::merkle::{Frontier, Head, TILE_WIDTH, TileSource, leaf_hash, root, tile_width};
 use super::tlog::note::Note;
 use super::tlog::tiles::TileFolder;
 use super::writer::{Writer, full};
@@ -26,6 +26,10 @@ pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// How far apart the checkpoints are that stay in the store.
 const KEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// How many of the newest entries are held against what was signed at each start. All of them are
+/// what `ledger verify` is for.
+const HELD: u64 = 100_000;
 
 /// How many hashes are read at once.
 const STEP: usize = 65_536;
@@ -81,7 +85,20 @@ impl Signing {
         }
         let last = seen.iter().chain(&kept).max_by_key(|head| head.size).copied();
         let tree = match &last {
-            Some(head) => open_tree(store, folder, head, &[&seen, &kept]).map_err(fail)?,
+            Some(head) => {
+                let signed = [&seen, &kept];
+                let tree = open_tree(store, folder, head).map_err(fail)?;
+                let tree = if holds_newest(store, &tree).map_err(fail)? {
+                    tree
+                } else {
+                    // The tiles or the entries are not what was signed. The tiles are kept if it
+                    // is the entries: they tell which.
+                    hold_all(store, head).map_err(fail)?;
+                    rebuild_tree(store, folder, head.size).map_err(fail)?
+                };
+                hold_signed(&tree, &signed).map_err(fail)?;
+                tree
+            }
             None => rebuild_tree(store, folder, 0).map_err(fail)?,
         };
         Ok(Self {
@@ -227,26 +244,59 @@ pub(super) fn verified(note: &str, origin: &str, known: &[VerifierKey]) -> Resul
     Ok(checkpoint.head)
 }
 
-fn open_tree(
-    store: &mut dyn Store,
-    folder: &Path,
-    head: &Head,
-    signed: &[&Option<Head>],
-) -> Result<TileFolder, String> {
-    let tree = match TileFolder::open(folder, head) {
-        Ok(tree) => tree,
-        Err(_) => rebuild_tree(store, folder, head.size)?,
-    };
-    for signed in signed.iter().filter_map(|signed| signed.as_ref()) {
-        if root(&tree, signed.size).map_err(|error| full(&error))? != signed.root {
-            return Err(format!(
-                "the ledger's first {} entries are not those that were signed: run `noticegate \
-                 ledger verify`",
-                signed.size
-            ));
+/// Whether the newest hashes in the store are those in the tiles, and the tiles can be read: they may
+/// be whole while the entries are not those that they were made of.
+fn holds_newest(store: &mut dyn Store, tree: &TileFolder) -> Result<bool, String> {
+    let size = tree.size();
+    let width = u64::from(TILE_WIDTH);
+    for index in size.saturating_sub(HELD) / width..size.div_ceil(width) {
+        let Ok(tile) = tree.tile(0, index, tile_width(size, 0, index)) else { return Ok(false) };
+        let leaves = store.leaves(index * width, tile.len()).map_err(|error| full(&error))?;
+        if leaves != tile {
+            return Ok(false);
         }
     }
-    Ok(tree)
+    Ok(true)
+}
+
+/// All hashes in the store must be those that were signed.
+fn hold_all(store: &mut dyn Store, head: &Head) -> Result<(), String> {
+    let mut frontier = Frontier::default();
+    let mut next = 0;
+    while next < head.size {
+        let missing = usize::try_from(head.size - next).unwrap_or(STEP).min(STEP);
+        let leaves = store.leaves(next, missing).map_err(|error| full(&error))?;
+        if leaves.is_empty() {
+            break;
+        }
+        next += leaves.len() as u64;
+        leaves.into_iter().for_each(|leaf| frontier.push(leaf));
+    }
+    if frontier.head() == *head { Ok(()) } else { Err(not_signed(head.size)) }
+}
+
+fn not_signed(size: u64) -> String {
+    format!(
+        "the ledger's first {size} entries are not those that were signed: run `noticegate ledger \
+         verify`"
+    )
+}
+
+/// The tree must be what was signed, here and in the store.
+fn hold_signed(tree: &TileFolder, signed: &[&Option<Head>]) -> Result<(), String> {
+    for signed in signed.iter().filter_map(|signed| signed.as_ref()) {
+        if root(tree, signed.size).map_err(|error| full(&error))? != signed.root {
+            return Err(not_signed(signed.size));
+        }
+    }
+    Ok(())
+}
+
+fn open_tree(store: &mut dyn Store, folder: &Path, head: &Head) -> Result<TileFolder, String> {
+    match TileFolder::open(folder, head) {
+        Ok(tree) => Ok(tree),
+        Err(_) => rebuild_tree(store, folder, head.size),
+    }
 }
 
 /// Makes the tiles anew from the hashes in the store.

@@ -14,7 +14,7 @@ use crate::policy::{Policies, PolicySources};
 /// How many sessions are read at once.
 const STEP: usize = 500;
 
-/// What was disclosed of a person's calls between two times, newest first.
+/// What was disclosed of a person's calls between two times, in order.
 ///
 /// # Errors
 /// [`ReviewError`] if the ledger cannot be read.
@@ -42,6 +42,8 @@ pub fn disclosures(
         }
         cursor = page.next;
         if cursor.is_none() {
+            // As they happened, also those of one moment.
+            lines.reverse();
             return Ok(lines);
         }
     }
@@ -62,7 +64,12 @@ fn line(session: &Session, entry: &Value, policies: Option<&Policies>) -> Line {
         let purpose = session.purpose.parse().ok()?;
         Some(policies.vocabulary().purposes.get(&purpose)?.name.clone())
     });
-    let unknown = session.endings.keys().find(|ending| *ending == "unknown");
+    let ended: u64 = session.endings.values().sum();
+    let is_unknown = session.endings.contains_key("unknown") || ended < session.requests;
+    let ending = match is_unknown {
+        true => Some("unknown"),
+        false => session.endings.keys().next().map(String::as_str),
+    };
     Line {
         at: session.started,
         recipient: owned("/recipient"),
@@ -88,7 +95,7 @@ fn line(session: &Session, entry: &Value, policies: Option<&Policies>) -> Line {
         },
         bytes: session.bytes,
         share_heard: session.share_heard,
-        ending: unknown.or(session.endings.keys().next()).cloned().unwrap_or_default(),
+        ending: ending.unwrap_or_default().to_owned(),
     }
 }
 

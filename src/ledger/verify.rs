@@ -22,12 +22,16 @@ use super::tlog::merkle::{Frontier, Head, TILE_WIDTH, TileSource, tile_width};
 use super::tlog::tiles::TileFiles;
 use super::{ReviewError, VERIFIER};
 use crate::config;
+use crate::policy::PolicySources;
 
 /// How many entries are read at once.
 const STEP: usize = 4_096;
 
 /// LIMIT: flaws that are told one by one; a ledger with more is not a ledger.
 const FLAWS_MAX: usize = 50;
+
+/// LIMIT: entries missing in a row after which what follows is looked at.
+const GAP_MAX: u64 = 1 << 20;
 
 /// Something that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,9 +81,12 @@ pub struct Against {
 struct Skeleton<'a> {
     #[serde(borrow)]
     c: Option<&'a RawValue>,
+    before: Option<u64>,
     id: &'a str,
     #[serde(borrow)]
     of: Option<&'a RawValue>,
+    person: Option<u64>,
+    policies: Option<&'a str>,
     t: &'a str,
     w: &'a str,
     wa: Option<u64>,
@@ -119,13 +126,30 @@ pub fn verify(
         last_good: 0,
         tiles: None,
         tile: Vec::new(),
+        recorded: Recorded::default(),
         differs: None,
         report: Report::default(),
     };
     run.gather(&mut *store, settings, against)?;
     run.walk(&mut *store, &mut progress)?;
+    run.hold_recorded(&mut *store)?;
     run.finish();
     Ok(run.report)
+}
+
+/// What was done to the ledger by what stands in it, and what shows that it was done.
+#[derive(Default)]
+struct Recorded {
+    /// The lowest place that is left, by the last `prune`.
+    pruned: u64,
+    /// People and entries of which something was erased.
+    people: HashSet<u64>,
+    entries: HashSet<u64>,
+    /// People whose groups do not open, and entries beside which nothing lies, with a place.
+    unopened: BTreeMap<u64, u64>,
+    bare: Vec<u64>,
+    /// Policies that were in force, and where that stands.
+    policies: BTreeMap<String, u64>,
 }
 
 struct Run {
@@ -143,6 +167,7 @@ struct Run {
     tiles: Option<TileFiles>,
     /// The hashes of the tile that the next entry is in, as they were signed.
     tile: Vec<Leaf>,
+    recorded: Recorded,
     /// The first entry since the last good checkpoint that differs from its tile.
     differs: Option<u64>,
     report: Report,
@@ -233,7 +258,10 @@ impl Run {
             }
             self.prepare(store, &entries)?;
             for stored in &entries {
-                self.entry(store, stored)?;
+                if !self.entry(store, stored)? {
+                    self.report.entries = self.next;
+                    return Ok(());
+                }
             }
             progress(self.next, total);
         }
@@ -253,9 +281,17 @@ impl Run {
         Ok(())
     }
 
-    fn entry(&mut self, store: &mut dyn Store, stored: &Stored) -> Result<(), ReviewError> {
+    /// False if what follows is beyond all reason.
+    fn entry(&mut self, store: &mut dyn Store, stored: &Stored) -> Result<bool, ReviewError> {
         let seq = stored.seq;
         let expected = self.next;
+        if seq - expected > GAP_MAX {
+            self.flaw(
+                expected,
+                format!("what follows is numbered {seq}: it is no ledger from here"),
+            );
+            return Ok(false);
+        }
         if seq != expected {
             let problem = match seq - expected {
                 1 => "it is missing".to_owned(),
@@ -273,11 +309,65 @@ impl Run {
             Ok(entry) => {
                 self.link(store, stored, &entry)?;
                 self.ends(&entry);
+                self.note(seq, &entry);
                 self.people(stored, &entry);
             }
             Err(_) => self.flaw(seq, "it is not an entry"),
         }
         self.push(leaf);
+        Ok(true)
+    }
+
+    /// What it says was done to the ledger.
+    fn note(&mut self, seq: u64, entry: &Skeleton<'_>) {
+        match entry.t {
+            "prune" => {
+                self.recorded.pruned = self.recorded.pruned.max(entry.before.unwrap_or(0));
+            }
+            "redaction" => {
+                self.recorded.people.extend(entry.person);
+                let of = entry.of.and_then(|of| serde_json::from_str::<Vec<u64>>(of.get()).ok());
+                self.recorded.entries.extend(of.unwrap_or_default());
+            }
+            "start" | "policies" => {
+                let policies = entry.policies.map(|digest| (digest.to_owned(), seq));
+                self.recorded.policies.extend(policies);
+            }
+            _ => {}
+        }
+    }
+
+    /// What is missing must have been taken away on record, and the policies that are kept must be
+    /// those that were in force.
+    fn hold_recorded(&mut self, store: &mut dyn Store) -> Result<(), ReviewError> {
+        let recorded = std::mem::take(&mut self.recorded);
+        if self.report.pruned > recorded.pruned {
+            let problem = format!(
+                "it and all up to {} were dropped, and no entry says so",
+                self.report.pruned - 1
+            );
+            self.flaw(recorded.pruned, problem);
+        }
+        for (person, seq) in recorded.unopened {
+            if !recorded.people.contains(&person) {
+                self.flaw(seq, "what lies beside it does not open, and nobody says it was erased");
+            }
+        }
+        for seq in recorded.bare {
+            if !recorded.entries.contains(&seq) {
+                self.flaw(seq, "what lay beside it is gone, and nobody says it was erased");
+            }
+        }
+        for (digest, seq) in recorded.policies {
+            let kept = store.policy_set(&digest)?;
+            let sources = kept.and_then(|kept| serde_json::from_slice::<PolicySources>(&kept).ok());
+            if sources.is_none_or(|sources| sources.digest().as_str() != digest) {
+                self.flaw(
+                    seq,
+                    "the policies that it names are not kept, or are not what they were",
+                );
+            }
+        }
         Ok(())
     }
 
@@ -291,7 +381,7 @@ impl Run {
         let head = chain::head(&chain::leaf(&stored.bytes));
         let before = self.chains.insert(entry.w.to_owned(), (entry.wn, head));
         match before {
-            Some((count, head)) if entry.wn == count + 1 && entry.wp == head => {}
+            Some((count, head)) if count.checked_add(1) == Some(entry.wn) && entry.wp == head => {}
             Some((count, _)) => {
                 let problem = format!(
                     "it does not follow its writer's entry {count}: that one was changed, or \
@@ -335,7 +425,12 @@ impl Run {
     /// What lies beside it and what it commits to.
     fn people(&mut self, stored: &Stored, entry: &Skeleton<'_>) {
         let Some(opener) = &self.opener else { return };
-        let Some(sealed) = stored.clear.as_deref() else { return };
+        let Some(sealed) = stored.clear.as_deref() else {
+            if entry.c.is_some() {
+                self.recorded.bare.push(stored.seq);
+            }
+            return;
+        };
         let committed = entry.c.and_then(|c| serde_json::from_str::<Committed>(c.get()).ok());
         let (Some(sealed), Some(committed)) = (Sealed::read(sealed), committed) else {
             self.flaw(stored.seq, "what lies beside it cannot be read");
@@ -343,6 +438,11 @@ impl Run {
         };
         let groups = opener.groups(entry.id, &sealed);
         self.report.erased += (sealed.people().count() - groups.len()) as u64;
+        if groups.len() < sealed.people().count() {
+            for person in opener.unopened(entry.id, &sealed) {
+                self.recorded.unopened.entry(person).or_insert(stored.seq);
+            }
+        }
         for (name, plain) in groups {
             let commitment = Opened::read(&plain).and_then(|opened| opened.commitment());
             let holds = commitment.is_some_and(|commitment| match name {

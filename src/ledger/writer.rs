@@ -168,6 +168,7 @@ impl Writer {
         run.begin(&policies)?;
         let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
             let _lock = lock;
+            let _ended = Ended(Arc::clone(&run.shared));
             run.serve();
         });
         let thread =
@@ -227,8 +228,7 @@ impl Writer {
 
     /// True if this gate signs checkpoints.
     pub(super) fn leads(&self) -> bool {
-        let state = self.shared.lock();
-        state.leads && state.closed.is_none()
+        self.shared.lock().leads
     }
 
     /// Somebody was erased: who comes again is a new person.
@@ -249,6 +249,19 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Closes the ledger when its thread ends, however it ends: who comes must not wait for nobody.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.closed.get_or_insert_with(|| "its thread has ended; restart the gate".to_owned());
+        state.leads = state.leads && state.stopping;
+        // Who waits is told by the drop of what would have answered.
+        state.items.clear();
     }
 }
 
@@ -373,7 +386,10 @@ impl Run {
     ) -> Result<u64, String> {
         let store = self.store.as_mut().ok_or("the ledger is closed")?;
         if !store.is_in_place() {
-            return Err("the ledger file was removed or replaced".to_owned());
+            return Err(match self.place {
+                Place::Sqlite(_) => "the ledger file was removed or replaced".to_owned(),
+                Place::Postgres { .. } => "the connection to the database was lost".to_owned(),
+            });
         }
         for PolicyTexts { digest, texts } in policies {
             store.put_policy_set(digest, texts).map_err(|error| full(&error))?;

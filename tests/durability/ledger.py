@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 import pathlib
 import shutil
 import sqlite3
@@ -47,12 +48,21 @@ class Sqlite:
         return synced and call.result == 0 and not call.injected
 
 
+# Where a gate finds the connection string.
+URL_ENV = "NOTICEGATE_DURABILITY_POSTGRES"
+
+
 class Postgres:
-    """A ledger in PostgreSQL, without TLS so that a trace can be read, on the port of `url`."""
+    """A ledger in PostgreSQL, without TLS so that a trace can be read, on the port of `url`. Its key
+    file goes with the world, so each run needs a new database."""
 
     def __init__(self, url, port):
         self.url, self.peer = url, f":{port}]"
-        self.config = f'url = "{url}"'
+        os.environ[URL_ENV] = url
+        self.config = (
+            'directory = "postgres.d"\nkey_file = "postgres.key"\n'
+            f'postgres = {{ url_env = "{URL_ENV}" }}'
+        )
 
     def texts(self):
         query = "SELECT encode(bytes, 'hex') FROM noticegate.entry ORDER BY seq"

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::query::Selection;
@@ -75,37 +76,35 @@ impl Export {
 
     fn export(&self, config: &Config, clerk: &mut Clerk) -> Result<Exit, Exit> {
         let mut review = open(config)?;
-        // Beside its place, so that it appears there whole or not at all.
-        let mut file = match &self.out {
-            Some(out) => {
-                let mut beside = out.clone().into_os_string();
-                beside.push(".part");
-                File::options().read(true).write(true).create(true).truncate(true).open(beside)
-            }
-            None => anonymous(),
+        // A file appears in its place whole or not at all; what is no file is written into.
+        let out = self.out.as_deref().map(|out| out.canonicalize().unwrap_or_else(|_| out.into()));
+        let part = out.as_deref().filter(|out| !out.exists() || out.is_file()).map(Part::beside);
+        if let Some(folder) = out.as_deref().filter(|out| out.is_dir()) {
+            return Err(wrong(Some(folder), &std::io::ErrorKind::IsADirectory.into()));
         }
-        .map_err(|error| wrong(self.out.as_deref(), &error))?;
+        let file = match &part {
+            Some(part) => part.create(),
+            None => anonymous(),
+        };
+        let mut file = file.map_err(|error| wrong(self.out.as_deref(), &error))?;
         let written = self.write(&mut review, &mut file)?;
         let sha256 = digest(&mut file).map_err(|error| wrong(self.out.as_deref(), &error))?;
         let what = format!("{:?}{}", self.form, if self.people { " with people" } else { "" });
         let place = clerk.exported(&what.to_lowercase(), written, Some(&sha256));
         let place = place.map_err(|error| failed(&error))?;
-        match &self.out {
-            Some(out) => {
-                let mut beside = out.clone().into_os_string();
-                beside.push(".part");
-                std::fs::rename(&beside, out).map_err(|error| wrong(Some(out), &error))?;
-                say(format_args!(
-                    "{written} entries in `{}`, SHA-256 {sha256}; on record as entry {place}.",
-                    out.display()
-                ));
+        let handed_over = match (part, &out) {
+            (Some(part), _) => part.put_in_place(),
+            (None, Some(out)) => {
+                File::options().write(true).open(out).and_then(|mut out| copy(&mut file, &mut out))
             }
-            None => {
-                let copied = file.rewind().and_then(|()| {
-                    std::io::copy(&mut file, &mut std::io::stdout().lock()).map(|_| ())
-                });
-                copied.map_err(|error| wrong(None, &error))?;
-            }
+            (None, None) => copy(&mut file, &mut std::io::stdout().lock()),
+        };
+        handed_over.map_err(|error| wrong(self.out.as_deref(), &error))?;
+        if let Some(out) = &self.out {
+            say(format_args!(
+                "{written} entries in `{}`, SHA-256 {sha256}; on record as entry {place}.",
+                out.display()
+            ));
         }
         Ok(Exit::Done)
     }
@@ -167,6 +166,44 @@ fn bundle(config: &Config, clerk: &mut Clerk, folder: &Path) -> Result<Exit, Exi
         folder.display()
     ));
     Ok(Exit::Done)
+}
+
+/// A file beside its place, gone unless it is put there.
+struct Part {
+    part: PathBuf,
+    place: PathBuf,
+}
+
+impl Part {
+    fn beside(place: &Path) -> Self {
+        let mut part = place.as_os_str().to_owned();
+        part.push(".part");
+        Self { part: part.into(), place: place.to_owned() }
+    }
+
+    /// Readable by its owner alone: it may tell of people.
+    fn create(&self) -> std::io::Result<File> {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        options.open(&self.part)
+    }
+
+    fn put_in_place(self) -> std::io::Result<()> {
+        std::fs::rename(&self.part, &self.place)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // After it was put in its place there is none.
+        let _ = std::fs::remove_file(&self.part);
+    }
+}
+
+fn copy(from: &mut File, to: &mut impl Write) -> std::io::Result<()> {
+    from.rewind()?;
+    std::io::copy(from, to)?;
+    to.flush()
 }
 
 /// A file without a name, gone when it is closed.

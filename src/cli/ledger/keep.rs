@@ -149,7 +149,10 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) fn run(&self) -> Result<Exit, Exit> {
         let config = load(&self.path)?;
-        let name = ledger::migrate(&config.ledger).map_err(|error| failed(&error))?;
+        let (name, applied) = ledger::migrate(&config.ledger).map_err(|error| failed(&error))?;
+        for script in applied {
+            say(format_args!("Applied: {script}"));
+        }
         say(format_args!("The tables of {name} are of this version."));
         Ok(Exit::Done)
     }

@@ -5,9 +5,11 @@ use serde_json::json;
 
 use super::line::line;
 use super::{ask, load, open};
+use crate::cli::policies::count;
 use crate::cli::{ConfigPath, Exit, Format, complain, say};
 use crate::clock::Clock;
 use crate::ledger::{self, Field, Filter, Order, Review, Row, SessionCursor, Unit};
+use crate::media::{CallSid, RecordingSid};
 
 /// Find entries, newest first; count them; fold them into listening sessions
 #[derive(Debug, clap::Args)]
@@ -42,7 +44,7 @@ pub(super) struct Query {
     #[arg(long, value_enum, value_name = "UNIT", group = "how")]
     histogram: Option<Bars>,
     /// Fold range requests into listening sessions, with the share of the recording that was heard
-    #[arg(long, group = "how")]
+    #[arg(long, group = "how", conflicts_with = "oldest")]
     sessions: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
@@ -55,6 +57,22 @@ enum Bars {
     Hour,
     Day,
     Month,
+}
+
+/// How a request was decided.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Decided {
+    Permit,
+    Refuse,
+}
+
+impl Decided {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Permit => "permit",
+            Self::Refuse => "refuse",
+        }
+    }
 }
 
 /// Which entries.
@@ -77,10 +95,10 @@ pub(in crate::cli) struct Selection {
     recipient: Vec<String>,
     /// About this recording
     #[arg(long, value_name = "SID")]
-    recording: Vec<String>,
+    recording: Vec<RecordingSid>,
     /// About this call
     #[arg(long, value_name = "SID")]
-    call: Vec<String>,
+    call: Vec<CallSid>,
     /// About a call with this telephone number at one of its ends
     #[arg(long, value_name = "NUMBER")]
     number: Option<String>,
@@ -90,9 +108,9 @@ pub(in crate::cli) struct Selection {
     /// Decided by this clause: `2026-03-01#quality`, or a guardrail's id
     #[arg(long, value_name = "CLAUSE")]
     clause: Vec<String>,
-    /// permit or refuse
-    #[arg(long, value_name = "DECISION")]
-    decision: Vec<String>,
+    /// How it was decided
+    #[arg(long, value_enum)]
+    decision: Option<Decided>,
     /// By this share
     #[arg(long, value_name = "SHARE")]
     share: Vec<String>,
@@ -116,16 +134,20 @@ pub(in crate::cli) struct Selection {
 impl Selection {
     /// The question to the index; `None` if it is about a person nobody knows of.
     pub(in crate::cli) fn query(&self, review: &mut Review) -> Result<Option<ledger::Query>, Exit> {
+        let since = self.since.as_deref().map(time).transpose()?;
+        let until = self.until.as_deref().map(time).transpose()?;
+        check_order(since, until)?;
+        let decision = self.decision.map(Decided::as_str).map(str::to_owned);
         let mut all = Vec::new();
         for (field, values) in [
             (Field::Caller, &self.caller),
             (Field::Role, &self.role),
             (Field::Recipient, &self.recipient),
-            (Field::Recording, &self.recording),
-            (Field::Call, &self.call),
+            (Field::Recording, &self.recording.iter().map(ToString::to_string).collect()),
+            (Field::Call, &self.call.iter().map(ToString::to_string).collect()),
             (Field::Purpose, &self.purpose),
             (Field::Clause, &self.clause),
-            (Field::Decision, &self.decision),
+            (Field::Decision, &decision.into_iter().collect()),
             (Field::Share, &self.share),
             (Field::Address, &self.address),
             (Field::Kind, &self.kind),
@@ -147,12 +169,7 @@ impl Selection {
             let Some(person) = ask(review.person(&e164(number)?))? else { return Ok(None) };
             all.push(Filter { field: Field::Person, any: vec![person.to_string()], not: false });
         }
-        Ok(Some(ledger::Query {
-            since: self.since.as_deref().map(time).transpose()?,
-            until: self.until.as_deref().map(time).transpose()?,
-            all,
-            words: self.words.clone().unwrap_or_default(),
-        }))
+        Ok(Some(ledger::Query { since, until, all, words: self.words.clone().unwrap_or_default() }))
     }
 }
 
@@ -161,10 +178,10 @@ impl Query {
         let config = load(&self.path)?;
         let mut review = open(&config)?;
         let Some(query) = self.what.query(&mut review)? else {
-            if self.count {
-                say("0");
-            } else {
-                say("Nothing is recorded about this number.");
+            match (self.count, self.format) {
+                (true, _) => say("0"),
+                (false, Format::Human) => say("Nothing is recorded about this number."),
+                (false, Format::Json) => {}
             }
             return Ok(Exit::Done);
         };
@@ -223,21 +240,24 @@ impl Query {
         let page = review.index().sessions(query, cursor, self.limit);
         let page = ask(page.map_err(Into::into))?;
         for session in &page.sessions {
-            let heard = session
-                .share_heard
-                .map_or("?".to_owned(), |share| format!("{:.0} %", share * 100.0));
+            let heard = match (session.form.as_str(), session.share_heard) {
+                ("metadata", _) => "looked up".to_owned(),
+                (_, Some(share)) => format!("heard {:.0} % of", share * 100.0),
+                (_, None) => "heard some of".to_owned(),
+            };
+            let requests = usize::try_from(session.requests).unwrap_or(usize::MAX);
+            let requests = count(requests, "request");
             let endings: Vec<&str> = session.endings.keys().map(String::as_str).collect();
             match self.format {
                 Format::Human => say(format_args!(
-                    "{:>6}  {}  {}s  {} heard {heard} of {} {} for {} in {} requests: {}",
+                    "{:>6}  {}  {} {heard} {} {} for {}, {requests} in {} s: {}",
                     session.first_seq,
                     session.started.strftime("%FT%TZ"),
-                    session.ended.duration_since(session.started).as_secs(),
                     session.caller,
                     session.recording,
                     session.form,
                     session.purpose,
-                    session.requests,
+                    session.ended.duration_since(session.started).as_secs(),
                     endings.join(", "),
                 )),
                 Format::Json => say(json!({
@@ -297,7 +317,8 @@ pub(super) fn time(text: &str) -> Result<Timestamp, Exit> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
-    if let Ok(date) = text.parse::<jiff::civil::Date>()
+    if text.len() == "2026-11-03".len()
+        && let Ok(date) = text.parse::<jiff::civil::Date>()
         && let Ok(midnight) = jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))
     {
         return Ok(midnight);
@@ -318,6 +339,16 @@ pub(super) fn time(text: &str) -> Result<Timestamp, Exit> {
             "`{text}` is no time: write 2026-11-03T09:00:00Z, 2026-11-03, or how long ago: 30d"
         ))
     })
+}
+
+/// A time that ends before it begins would find nothing, and say so.
+pub(super) fn check_order(since: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), Exit> {
+    match (since, until) {
+        (Some(since), Some(until)) if until <= since => {
+            Err(invalid(format!("--until {until} is not after --since {since}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Brings a telephone number into E.164 form.

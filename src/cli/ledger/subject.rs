@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::query::{e164, time};
+use super::query::{check_order, e164, time};
 use super::{actor, ask, failed, load, open, write_whole};
 use crate::cli::{ConfigPath, Exit, say};
 use crate::clock::Clock;
@@ -64,6 +64,7 @@ impl Subject {
         let number = e164(&self.number)?;
         let since = self.since.as_deref().map(time).transpose()?;
         let until = self.until.as_deref().map(time).transpose()?;
+        check_order(since, until)?;
         let config = load(&self.path)?;
         let mut review = open(&config)?;
         let person = ask(review.person(&number))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::line::line;
 use super::query::as_json;
 use super::{ask, load, open};
-use crate::cli::{ConfigPath, Exit, Format, say};
+use crate::cli::{ConfigPath, Exit, Format, try_say};
 use crate::ledger::Row;
 
 /// How often it is looked for new entries.
@@ -36,7 +36,9 @@ impl Tail {
         let mut next = ask(review.next_place())?.saturating_sub(self.lines);
         loop {
             let rows = ask(review.from(next, 1_000))?;
-            rows.iter().for_each(|row| self.print(row));
+            if !rows.iter().all(|row| self.print(row)) {
+                return Ok(Exit::Done);
+            }
             match rows.last() {
                 Some(last) => next = last.seq + 1,
                 None if self.follow => std::thread::sleep(LOOK),
@@ -45,10 +47,11 @@ impl Tail {
         }
     }
 
-    fn print(&self, row: &Row) {
+    /// False when nobody reads any more.
+    fn print(&self, row: &Row) -> bool {
         match self.format {
-            Format::Human => say(line(row)),
-            Format::Json => say(as_json(row)),
+            Format::Human => try_say(line(row)),
+            Format::Json => try_say(as_json(row)),
         }
     }
 }

@@ -83,6 +83,12 @@ impl Verify {
                 report.writers,
                 report.open
             ));
+            if report.signed < report.entries {
+                say(format_args!(
+                    "The last {} are not signed yet: only their writers' chains cover them.",
+                    report.entries - report.signed
+                ));
+            }
             if self.people {
                 say(format_args!(
                     "Beside them, {} groups are what was committed to; {} were erased.",

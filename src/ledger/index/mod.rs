@@ -243,6 +243,17 @@ impl Index {
         self.read(|view| Ok(view.outcome_of(intent)?.map(|(outcome, _)| outcome)))
     }
 
+    /// The places of the outcomes of these entries, in their order; of what is no intent, none.
+    ///
+    /// # Errors
+    /// [`IndexError::Sqlite`].
+    pub fn outcomes_of(&self, seqs: &[u64]) -> Result<Vec<Option<u64>>, IndexError> {
+        self.read(|view| {
+            let outcome = |seq: &u64| Ok(view.outcome_of(*seq)?.map(|(outcome, _)| outcome.seq));
+            seqs.iter().map(outcome).collect()
+        })
+    }
+
     /// Asks one state of the index, however much is taken meanwhile.
     fn read<T>(
         &self,

@@ -93,6 +93,17 @@ impl Place {
         }
     }
 
+    /// Brings the tables to this version; returns what was applied. A file has one version.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be done.
+    pub fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Postgres { url, ca_file } => Postgres::migrate(url.expose(), ca_file.as_deref()),
+        }
+    }
+
     /// Opens it.
     ///
     /// # Errors
@@ -212,6 +223,9 @@ pub trait Store: Send + Debug {
 
     /// The keys of these people, in ascending order; who is not there is left out.
     fn person_keys(&mut self, people: &[u64]) -> Result<Vec<PersonKey>, StoreError>;
+
+    /// Whether this handle may destroy anything: the role of a gate may not.
+    fn may_destroy(&mut self) -> Result<bool, StoreError>;
 
     /// Destroys a person's key and their blind name.
     fn erase_person(&mut self, person: u64) -> Result<(), StoreError>;

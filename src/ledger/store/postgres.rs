@@ -390,6 +390,13 @@ impl Store for Postgres {
         self.link.execute(sql, &[&number(size)]).map(drop)
     }
 
+    fn may_destroy(&mut self) -> Result<bool, StoreError> {
+        let sql = "SELECT has_table_privilege('noticegate.clear', 'DELETE')
+                   AND has_table_privilege('noticegate.entry', 'DELETE')
+                   AND has_column_privilege('noticegate.person', 'key', 'UPDATE')";
+        Ok(self.link.value(sql, &[])?.unwrap_or(false))
+    }
+
     fn prune(&mut self, before: u64) -> Result<(), StoreError> {
         let last = self.last()?.map_or(0, |(place, _)| place);
         if !before.is_multiple_of(TILE_LEAVES) || before > last {

@@ -34,7 +34,9 @@ const TABLES: &str = "
     CREATE TABLE entry (
         seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL, leaf BLOB NOT NULL, clear BLOB
     ) STRICT;
-    CREATE TABLE pruned (chunk INTEGER PRIMARY KEY, leaves BLOB NOT NULL) STRICT;
+    CREATE TABLE pruned (
+        chunk INTEGER PRIMARY KEY, leaves BLOB NOT NULL CHECK (length(leaves) = 8192)
+    ) STRICT;
     CREATE TABLE writer (
         name TEXT PRIMARY KEY, floor INTEGER NOT NULL, retired INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
@@ -106,9 +108,17 @@ impl Sqlite {
         if access != Access::Create && !path.exists() {
             return Err(unusable(path, "there is no such file"));
         }
-        let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
         connection.busy_timeout(BUSY).map_err(sqlite)?;
-        set_up(&connection, path, access)?;
+        match set_up(&connection, path, access) {
+            // Who may only look cannot make the files beside it. Where there are none, nobody
+            // writes, and it can be read as it lies.
+            Err(StoreError::Sqlite { .. }) if access == Access::Read && !has_log(path) => {
+                connection = open_as_it_lies(path).map_err(sqlite)?;
+                set_up(&connection, path, access)?;
+            }
+            done => done?,
+        }
         let identity = identity(path).map_err(|error| unusable(path, error.to_string()))?;
         Ok(Self { path: path.to_owned(), connection, identity, writer: None })
     }
@@ -248,7 +258,7 @@ impl Store for Sqlite {
         let first = self.first()?;
         let mut leaves = Vec::new();
         let (mut chunk, mut skip) = (from / TILE_LEAVES, from % TILE_LEAVES);
-        while chunk * TILE_LEAVES < first && leaves.len() < limit {
+        while chunk.saturating_mul(TILE_LEAVES) < first && leaves.len() < limit {
             let sql = "SELECT leaves FROM pruned WHERE chunk = ?1";
             let kept: Option<Vec<u8>> = self.one(sql, [number(chunk)], |row| row.get(0))?;
             let kept = kept.ok_or_else(|| unusable(&self.path, "kept hashes are missing"))?;
@@ -376,7 +386,19 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn may_destroy(&mut self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
     fn prune(&mut self, before: u64) -> Result<(), StoreError> {
+        let last = self.last()?.map_or(0, |(place, _)| place);
+        if !before.is_multiple_of(TILE_LEAVES) || before > last {
+            let problem = format!(
+                "it cannot be pruned up to entry {before}, only in steps of {TILE_LEAVES} and not \
+                 beyond its last entry, {last}"
+            );
+            return Err(unusable(&self.path, problem));
+        }
         self.try_prune(before).map_err(|error| self.error(error))?;
         self.fold_log();
         Ok(())
@@ -394,15 +416,30 @@ impl Sqlite {
     }
 }
 
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    Path::new(&log).exists()
+}
+
+fn open_as_it_lies(path: &Path) -> rusqlite::Result<Connection> {
+    let name = path.to_string_lossy();
+    let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
+}
+
 /// SQLite counts in signed numbers; a place or size beyond them cannot be reached.
 fn number(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
 fn first_place(connection: &Connection) -> rusqlite::Result<u64> {
-    let sql = "SELECT coalesce(max(chunk) + 1, 0) FROM pruned";
+    let sql = "SELECT coalesce(max(chunk) + 1, 0) FROM pruned WHERE chunk < 1 << 50";
     let chunks: u64 = connection.query_row(sql, [], |row| row.get(0))?;
-    Ok(chunks * TILE_LEAVES)
+    Ok(chunks.saturating_mul(TILE_LEAVES))
 }
 
 fn next_place(connection: &Connection) -> rusqlite::Result<u64> {

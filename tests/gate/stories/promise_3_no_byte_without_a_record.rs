@@ -1,54 +1,31 @@
 //! Promise 3: no client holds a byte whose intent is not in the ledger. Kill it, fill the disk,
 //! fail the sync, take the file away.
 
-use std::collections::HashMap;
 use std::process::Command;
 
-use jiff::SignedDuration;
-use noticegate::clock::Clock;
 use noticegate::ledger::Health;
 use noticegate::standin::{SampleAudio, SampleRecording};
 
-use crate::support::process::{Load, Process, Seen, intents, unrecorded};
-use crate::support::world::{bodiless, of_kind};
-use crate::support::{Client, RECORDING, World, WorldSettings, path, recording, tokens};
+use crate::support::process::{
+    Process, Seen, assert_holds, endings, intents, load, one, unrecorded, until_nothing_is_open,
+    world_of_processes,
+};
+use crate::support::world::{Store, bodiless, of_kind, on_both_stores};
+use crate::support::{RECORDING, World, WorldSettings, path, recording};
+
+on_both_stores!(
+    killed_under_load_nothing_was_disclosed_that_is_not_on_record,
+    a_locked_ledger_refuses_until_it_is_free,
+    a_caller_who_leaves_is_on_record_with_the_bytes_handed_over,
+);
 
 /// How often the gate is killed.
 const KILLS: usize = 25;
 
-/// A recording of three weeks ago by the clock on the wall, since the process has that clock.
-fn recent() -> SampleRecording {
-    let started = Clock::system().now() - SignedDuration::from_hours(24 * 21);
-    SampleRecording {
-        audio: SampleAudio::Zeros { length: 20_000 },
-        ..recording(RECORDING, &started.to_string())
-    }
-}
-
-async fn world_of_a_process() -> World {
-    World::prepare(&WorldSettings {
-        config: "[log]\nformat = \"json\"".to_owned(),
-        recordings: vec![recent()],
-        ..WorldSettings::default()
-    })
-    .await
-}
-
-fn load(world: &World, process: &Process, clients: usize) -> Load {
-    let client = Client::new(process.address, world.authority.certificate());
-    let claims = tokens::claims(Clock::system().now(), "ana", &["quality-analyst"]);
-    let token = world.key.sign(&claims);
-    Load::start(&client, clients, move || {
-        let request = Client::get(&path(".wav")).header("noticegate-purpose", "quality-monitoring");
-        bodiless(request.header("authorization", format!("Bearer {token}")))
-    })
-}
-
 /// SIGKILL under load, again and again, on one ledger: every byte that any client got belongs to
 /// a recorded intent, and every intent gets exactly one outcome in the end.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_under_load_nothing_was_disclosed_that_is_not_on_record() {
-    let world = world_of_a_process().await;
+async fn killed_under_load_nothing_was_disclosed_that_is_not_on_record(store: Store) {
+    let world = world_of_processes(WorldSettings { store, ..WorldSettings::default() }).await;
     let mut disclosed = 0;
     for round in 0..KILLS {
         let process = Process::start(&world.folder, &[]);
@@ -63,17 +40,12 @@ async fn killed_under_load_nothing_was_disclosed_that_is_not_on_record() {
     }
     assert!(disclosed > KILLS, "the clients did get something");
     let process = Process::start(&world.folder, &[]);
+    until_nothing_is_open(&world).await;
     assert!(process.terminate());
-    let entries = world.read_entries();
-    let mut outcomes: HashMap<&str, usize> = HashMap::new();
-    for outcome in of_kind(&entries, "outcome") {
-        *outcomes.entry(outcome["of"].as_str().unwrap()).or_default() += 1;
-    }
-    let intents = intents(&entries);
-    assert!(intents.iter().all(|id| outcomes.get(id.as_str()) == Some(&1)));
-    assert_eq!(outcomes.len(), intents.len(), "no outcome without its intent");
-    let unknown = of_kind(&entries, "outcome").iter().filter(|o| o["ending"] == "unknown").count();
+    let endings = endings(&world.read_entries());
+    let unknown = endings.values().filter(|ending| *ending == "unknown").count();
     assert!(unknown > 0, "a kill leaves intents open, which the next start closes");
+    assert_holds(&world.folder.join("noticegate.toml"));
 }
 
 /// The check above can fail: an answer whose entry is not there is found.
@@ -86,7 +58,7 @@ fn a_disclosure_without_a_record_would_be_found() {
 /// A disk that is full, played by a limit on the size of files, and later is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_until_there_is_room_again() {
-    let world = world_of_a_process().await;
+    let world = world_of_processes(WorldSettings::default()).await;
     let limited = ["sh", "-c", "trap '' XFSZ; ulimit -S -f 600; exec \"$0\" \"$@\""];
     let process = Process::start(&world.folder, &limited);
     let load = load(&world, &process, 8);
@@ -123,7 +95,7 @@ async fn a_full_disk_refuses_until_there_is_room_again() {
 /// so nothing of that batch may count.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_sync_refuses_and_proves_a_write_before_it_goes_on() {
-    let world = world_of_a_process().await;
+    let world = world_of_processes(WorldSettings::default()).await;
     let injected = "inject=fsync,fdatasync:error=EIO:when=60..62";
     let traced =
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", injected];
@@ -139,13 +111,6 @@ async fn a_failed_sync_refuses_and_proves_a_write_before_it_goes_on() {
     let entries = world.read_entries();
     assert_eq!(unrecorded(&seen, &entries).len(), 0);
     assert!(!of_kind(&entries, "resume").is_empty());
-}
-
-/// One request on a connection of its own.
-async fn one(world: &World, process: &Process) -> Seen {
-    let load = load(world, process, 1);
-    load.until(1).await;
-    load.stop().await.swap_remove(0)
 }
 
 /// Waits until the ledger of a gate in this process is open, or is not.
@@ -195,20 +160,37 @@ async fn a_ledger_that_is_taken_away_refuses_until_it_is_back() {
     assert_eq!(of_kind(&entries, "resume").len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_locked_ledger_refuses_until_it_is_free() {
-    let mut world = World::with(WorldSettings {
-        recordings: vec![recording(RECORDING, "2026-11-03T09:15:02Z")],
-        ..WorldSettings::default()
-    })
-    .await;
+/// Somebody who keeps every writer out, until this is dropped.
+enum Holder {
+    File(#[expect(dead_code, reason = "it holds a lock")] rusqlite::Connection),
+    Database(#[expect(dead_code, reason = "it holds a lock")] tokio_postgres::Client),
+}
+
+impl Holder {
+    async fn of(world: &World) -> Self {
+        let Some(url) = &world.url else {
+            let connection = rusqlite::Connection::open(&world.ledger).unwrap();
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            return Self::File(connection);
+        };
+        let (client, connection) =
+            tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let lock = "BEGIN; LOCK noticegate.head IN EXCLUSIVE MODE";
+        client.batch_execute(lock).await.unwrap();
+        Self::Database(client)
+    }
+}
+
+async fn a_locked_ledger_refuses_until_it_is_free(store: Store) {
+    let mut world = World::with(WorldSettings { store, ..WorldSettings::default() }).await;
     assert_eq!(world.send(world.ana(&path(".wav"))).await.status, 200);
-    let other = rusqlite::Connection::open(&world.ledger).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let holder = Holder::of(&world).await;
     let answer = world.send(world.ana(&path(".wav"))).await;
     assert_eq!(answer.status, 503);
+    assert!(answer.header("noticegate-entry").is_none());
     until(&world, false).await;
-    other.execute_batch("ROLLBACK").unwrap();
+    drop(holder);
     until(&world, true).await;
     assert_eq!(world.send(world.ana(&path(".wav"))).await.status, 200);
     let entries = world.entries().await;
@@ -230,15 +212,15 @@ async fn a_second_gate_on_the_same_ledger_does_not_start() {
 }
 
 /// A caller who leaves in the middle is on record with what was handed over.
-#[tokio::test]
-async fn a_caller_who_leaves_is_on_record_with_the_bytes_handed_over() {
+async fn a_caller_who_leaves_is_on_record_with_the_bytes_handed_over(store: Store) {
     let length = 64 << 20;
     let large = SampleRecording {
         audio: SampleAudio::Zeros { length },
         ..recording(RECORDING, "2026-11-03T09:15:02Z")
     };
-    let mut world =
-        World::with(WorldSettings { recordings: vec![large], ..WorldSettings::default() }).await;
+    let recordings = vec![large];
+    let settings = WorldSettings { recordings, store, ..WorldSettings::default() };
+    let mut world = World::with(settings).await;
     let response = world.client.start(bodiless(world.ana(&path(".wav")))).await;
     assert_eq!(response.status(), 200);
     drop(response);

@@ -4,9 +4,13 @@
 pub mod client;
 pub mod disclosed;
 pub mod frames;
+pub mod ledger;
 pub mod policies;
+pub mod postgres;
 pub mod process;
 pub mod raw_upstream;
+pub mod review_cli;
+pub mod review_scan;
 pub mod tokens;
 pub mod world;
 

@@ -5,14 +5,14 @@
 //! then stops the server and deletes its folder.
 
 use std::fs::Permissions;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The role that has a password, over TCP.
 pub const LOGIN: &str = "with_password";
@@ -132,6 +132,24 @@ impl Server {
         let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// Makes the roles of a ledger, and logins that have one of them each.
+    pub fn roles(&self, database: &str, logins: &[(&str, &str)]) {
+        // Roles belong to the whole server; two scripts at once would collide.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.sql(database, noticegate::ledger::store::Postgres::ROLES);
+        for (login, role) in logins {
+            let made = format!("SELECT FROM pg_roles WHERE rolname = '{login}'");
+            self.sql(
+                database,
+                &format!(
+                    "DO $$ BEGIN IF NOT EXISTS ({made}) THEN CREATE ROLE {login} LOGIN; END IF; END $$;
+                     GRANT {role} TO {login}"
+                ),
+            );
+        }
     }
 
     /// Adds to its settings, for the next time that it starts.
@@ -288,4 +306,89 @@ pub fn ticks() -> impl Iterator<Item = ()> {
         let _ = never.recv_timeout(std::time::Duration::from_millis(20));
     });
     std::iter::once(()).chain(pause)
+}
+
+/// A way to a server that can be cut. Whoever connects while it is cut is turned away.
+pub struct Line {
+    pub port: u16,
+    state: Arc<LineState>,
+}
+
+#[derive(Default)]
+struct LineState {
+    server: u16,
+    is_cut: AtomicBool,
+    /// What the server says is swallowed.
+    is_mute: AtomicBool,
+    /// How many bytes came from the gate while the line was mute.
+    asked: AtomicUsize,
+    ends: Mutex<Vec<TcpStream>>,
+}
+
+impl Line {
+    pub fn to(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(LineState { server: server.port, ..LineState::default() });
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                shared.connect(client);
+            }
+        });
+        Self { port, state }
+    }
+
+    /// Ends every connection, and lets nobody through.
+    pub fn cut(&self) {
+        self.state.is_cut.store(true, Ordering::SeqCst);
+        for end in self.state.ends.lock().unwrap().drain(..) {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// From now on the gate is heard and the server is not, until it is cut.
+    pub fn mute(&self) {
+        self.state.asked.store(0, Ordering::SeqCst);
+        self.state.is_mute.store(true, Ordering::SeqCst);
+    }
+
+    pub fn mend(&self) {
+        self.state.is_mute.store(false, Ordering::SeqCst);
+        self.state.is_cut.store(false, Ordering::SeqCst);
+    }
+}
+
+impl LineState {
+    fn connect(self: &Arc<Self>, client: TcpStream) {
+        if self.is_cut.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(("127.0.0.1", self.server)) else { return };
+        let twin = |end: &TcpStream| end.try_clone().unwrap();
+        self.ends.lock().unwrap().extend([twin(&client), twin(&server)]);
+        let ways = [(twin(&client), twin(&server), false), (server, client, true)];
+        for (from, to, is_answer) in ways {
+            let state = Arc::clone(self);
+            std::thread::spawn(move || state.carry(from, to, is_answer));
+        }
+    }
+
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream, is_answer: bool) {
+        let mut buffer = [0; 65_536];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            let is_mute = self.is_mute.load(Ordering::SeqCst);
+            if is_mute && is_answer {
+                continue;
+            }
+            if is_mute {
+                self.asked.fetch_add(read, Ordering::SeqCst);
+            }
+            if to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
+        let _ = from.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Both);
+    }
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use noticegate::certs::Authority;
 use noticegate::clock::Clock;
 use noticegate::config::Config;
+use noticegate::ledger::store::{Postgres, Store as _};
 use noticegate::serve::{Prepared, Running};
 use noticegate::standin::{
     Direction, RecordingStatus, SampleAudio, SampleRecording, StandIn, StandInAccount,
@@ -19,6 +20,7 @@ use noticegate::standin::{
 use serde_json::Value;
 
 use super::client::{Answer, Client};
+use super::postgres::Server;
 use super::tokens::{self, TokenKey};
 
 pub const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -30,6 +32,36 @@ pub const NOW: &str = "2026-11-23T12:00:00Z";
 pub const UPSTREAM_SECRET: &str = "5ec2e7f00d5ec2e7f00d5ec2e7f00d00";
 /// A number that a Call resource holds; no caller, log or entry may ever hold it.
 pub const NUMBER: &str = "+13055550123";
+
+/// Where a world's ledger lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Store {
+    /// In a file of the world's folder.
+    #[default]
+    File,
+    /// In a new database of the server that all tests share.
+    Database,
+    /// In a database that somebody made.
+    Url(String),
+}
+
+/// Tells stories that take a [`Store`] on each of them, on two threads.
+macro_rules! on_both_stores {
+    ($($story:ident),+ $(,)?) => { $(
+        mod $story {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn in_a_file() {
+                super::$story(crate::support::world::Store::File).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn in_a_database() {
+                super::$story(crate::support::world::Store::Database).await;
+            }
+        }
+    )+ };
+}
+pub(crate) use on_both_stores;
 
 /// What can differ between worlds.
 pub struct WorldSettings {
@@ -53,6 +85,10 @@ pub struct WorldSettings {
     pub folder: Option<PathBuf>,
     /// The ledger's place, if not in the folder.
     pub ledger: Option<PathBuf>,
+    /// Where the ledger lies.
+    pub store: Store,
+    /// More lines for the ledger's table.
+    pub ledger_config: String,
 }
 
 impl Default for WorldSettings {
@@ -68,6 +104,8 @@ impl Default for WorldSettings {
             policies: |_| {},
             folder: None,
             ledger: None,
+            store: Store::default(),
+            ledger_config: String::new(),
         }
     }
 }
@@ -80,6 +118,8 @@ pub struct World {
     pub folder: PathBuf,
     pub authority: Arc<Authority>,
     pub ledger: PathBuf,
+    /// The string that leads to the ledger's database, if it lies in one.
+    pub url: Option<String>,
     running: Option<Running>,
     _temporary: tempfile::TempDir,
 }
@@ -114,7 +154,20 @@ impl World {
         (settings.policies)(&folder.join("policies"));
         let standin = start_standin(&folder, settings.recordings.clone()).await;
         let ledger = settings.ledger.clone().unwrap_or_else(|| folder.join("ledger.sqlite"));
-        write("noticegate.toml", &configuration(settings, &standin, &ledger));
+        let url = match &settings.store {
+            Store::File => None,
+            Store::Database => {
+                let server = Server::shared();
+                Some(server.url("owner", &server.database()))
+            }
+            Store::Url(url) => Some(url.clone()),
+        };
+        url.iter().for_each(|url| write("url", url));
+        let place = match url {
+            Some(_) => DATABASE.to_owned(),
+            None => format!("path = \"{}\"", ledger.display()),
+        };
+        write("noticegate.toml", &configuration(settings, &standin, &place));
         let clock = Clock::manual(NOW.parse().unwrap());
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let client = Client::new(nowhere, authority.certificate());
@@ -126,6 +179,7 @@ impl World {
             folder,
             authority,
             ledger,
+            url,
             running: None,
             _temporary: temporary,
         }
@@ -141,6 +195,16 @@ impl World {
         self.client = Client::new(running.server().address(), self.authority.certificate());
         self.running = Some(running);
         self
+    }
+
+    /// The configuration of another gate on the same ledger, with a folder of its own.
+    pub fn another(&self, name: &str) -> PathBuf {
+        let first = std::fs::read_to_string(self.folder.join("noticegate.toml")).unwrap();
+        let other = first.replace("noticegate.d", &format!("{name}.d"));
+        assert_ne!(first, other, "the ledger lies in a database");
+        let path = self.folder.join(format!("{name}.toml"));
+        std::fs::write(&path, other).unwrap();
+        path
     }
 
     pub fn running(&self) -> &Running {
@@ -191,6 +255,9 @@ impl World {
 
     /// Reads the ledger as it is on disk now, oldest first.
     pub fn read_entries(&self) -> Vec<Value> {
+        if let Some(url) = &self.url {
+            return entries_at(url);
+        }
         let connection = rusqlite::Connection::open(&self.ledger).unwrap();
         let mut statement = connection.prepare("SELECT bytes FROM entry ORDER BY seq").unwrap();
         let rows = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
@@ -203,6 +270,24 @@ impl World {
             tokio::task::spawn_blocking(move || running.stop()).await.unwrap();
         }
     }
+}
+
+/// The ledger's lines of a world in a database.
+const DATABASE: &str = "\
+directory = \"noticegate.d\"
+key_file = \"ledger.key\"
+postgres = { url_file = \"url\" }";
+
+/// The entries in a database, oldest first.
+pub fn entries_at(url: &str) -> Vec<Value> {
+    let url = url.to_owned();
+    // Apart from this test's runtime, as the store has one of its own.
+    let read = move || {
+        let mut store = Postgres::connect(&url, None).unwrap();
+        store.read(0, usize::MAX).unwrap()
+    };
+    let stored = std::thread::spawn(read).join().unwrap();
+    stored.iter().map(|stored| serde_json::from_slice(&stored.bytes).unwrap()).collect()
 }
 
 /// The entries of one kind.
@@ -252,7 +337,7 @@ async fn start_standin(folder: &Path, recordings: Vec<SampleRecording>) -> Stand
     .unwrap()
 }
 
-fn configuration(settings: &WorldSettings, standin: &StandIn, ledger: &Path) -> String {
+fn configuration(settings: &WorldSettings, standin: &StandIn, place: &str) -> String {
     let api = format!("localhost:{}", standin.address().port());
     let upstream = settings.upstream.as_ref().unwrap_or(&api);
     let cdn = standin.cdn_address().port();
@@ -260,7 +345,7 @@ fn configuration(settings: &WorldSettings, standin: &StandIn, ledger: &Path) -> 
         Some(url) => format!("jwks_url = \"{url}\"\nca_file = \"ca.pem\""),
         None => "jwks_file = \"jwks.json\"".to_owned(),
     };
-    let WorldSettings { config, issuer, account, watch_seconds, .. } = settings;
+    let WorldSettings { config, issuer, account, watch_seconds, ledger_config, .. } = settings;
     format!(
         r#"
 [listen]
@@ -279,7 +364,8 @@ directory = "policies"
 watch_seconds = {watch_seconds}
 
 [ledger]
-path = "{}"
+{place}
+{ledger_config}
 
 [[account]]
 sid = "{ACCOUNT}"
@@ -300,7 +386,6 @@ roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer
 
 {config}
 "#,
-        ledger.display(),
         tokens::ISSUER,
         tokens::AUDIENCE,
     )

@@ -225,7 +225,9 @@ impl Link {
         let (statement, lock) = (statement.as_millis(), lock.as_millis());
         self.script(&format!(
             "SET statement_timeout = {statement}; SET lock_timeout = {lock};
-             SET idle_in_transaction_session_timeout = {statement}"
+             SET idle_in_transaction_session_timeout = {statement};
+             SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 2;
+             SET tcp_keepalives_count = 3; SET tcp_user_timeout = 8000"
         ))
     }
 }
