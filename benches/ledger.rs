@@ -19,6 +19,7 @@ use noticegate::config::{self, Count, Millis};
 use noticegate::facts::{Facts, Numbers};
 use noticegate::folder;
 use noticegate::identity::{Caller, Proof, Role};
+use noticegate::ledger::store::{Access, Append, Place};
 use noticegate::ledger::{
     self, Against, Ask, Courier, Field, Filter, Ledger, Order, Query, Review, Unit,
 };
@@ -48,20 +49,22 @@ fn main() {
     }
 }
 
-/// From a permit to a durable intent, permits ready-made. Dropping the receipt queues an outcome, so
+/// The stores by themselves with ready-made bytes, and the gate's ledger from a permit to a durable
+/// intent: entry, commitments and sealing included, permits ready-made. Dropping the receipt queues an outcome, so
 /// that every append stands for two entries, as it does in the gate; the plain file takes the bytes
-/// of both at once, ready-made too.
+/// of both at once.
 fn appends(policies: &Arc<Policies>, quick: bool) {
     let rounds = if quick { 1 } else { 5 };
     let folder = folder_on_disk();
-    let plain = PlainFile::create(&folder.path().join("plain"));
+    let plain = GroupCommit::to_file(&folder.path().join("plain"));
+    let store = GroupCommit::to_store(&in_file(folder.path(), "store"));
     let sqlite = open(&in_file(folder.path(), "appends"), policies);
     let postgres = std::env::var("NOTICEGATE_BENCH_POSTGRES").ok();
     let postgres = postgres.map(|url| open(&in_database(folder.path(), &url), policies));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     println!("durable disclosures (an intent waited for, and its outcome)");
     println!(
-        "{:>8} {:<12} {:>10} {:>9} {:>9}  to file",
+        "{:>8} {:<16} {:>10} {:>9} {:>9}  to file",
         "writers", "store", "a second", "p50", "p99"
     );
     for (writers, each_writer) in [(1, 1_000), (16, 500), (64, 300), (256, 100)] {
@@ -78,11 +81,15 @@ fn appends(policies: &Arc<Policies>, quick: bool) {
                 }
                 None => each.push((name, latencies, took)),
             };
-            let file = plain.clone();
-            let nothing = || vec![(); each_writer];
-            let append = move |()| file.append();
-            add("plain file", runtime.block_on(closed_loop(writers, nothing, append)));
-            for (name, ledger) in [("SQLite", Some(&sqlite)), ("PostgreSQL", postgres.as_ref())] {
+            for (name, floor) in [("plain file", &plain), ("SQLite store", &store)] {
+                let floor = floor.clone();
+                let nothing = || vec![(); each_writer];
+                let append = move |()| floor.append();
+                add(name, runtime.block_on(closed_loop(writers, nothing, append)));
+            }
+            for (name, ledger) in
+                [("gate, SQLite", Some(&sqlite)), ("gate, PostgreSQL", postgres.as_ref())]
+            {
                 let Some(ledger) = ledger else { continue };
                 let permits = || (0..each_writer).map(|_| permit(policies, question(0))).collect();
                 let ledger = ledger.clone();
@@ -102,7 +109,7 @@ fn appends(policies: &Arc<Policies>, quick: bool) {
                 latencies.get((latencies.len() - 1) * percent / 100).copied().unwrap_or_default()
             };
             println!(
-                "{writers:>8} {name:<12} {rate:>10.0} {:>6.2} ms {:>6.2} ms  {:.2}x",
+                "{writers:>8} {name:<16} {rate:>10.0} {:>6.2} ms {:>6.2} ms  {:.2}x",
                 at(50).as_secs_f64() * 1e3,
                 at(99).as_secs_f64() * 1e3,
                 rate / floor,
@@ -373,19 +380,39 @@ impl Courier for Nobody {
     }
 }
 
-/// The floor: one thread that writes whatever waits to a file, syncs it once, and answers all.
+/// One thread that makes whatever waits durable at once, ready-made, and answers all.
 #[derive(Clone)]
-struct PlainFile(mpsc::Sender<oneshot::Sender<()>>);
+struct GroupCommit(mpsc::Sender<oneshot::Sender<()>>);
 
-impl PlainFile {
-    fn create(path: &Path) -> Self {
+impl GroupCommit {
+    /// The floor: a plain file, synced once for all.
+    fn to_file(path: &Path) -> Self {
         let mut file = File::create(path).unwrap();
+        Self::start(move |count| {
+            file.write_all(&vec![b'x'; LINE_BYTES * count]).unwrap();
+            file.sync_data().unwrap();
+        })
+    }
+
+    /// The store by itself: two entries for each, with what is sealed beside the first.
+    fn to_store(settings: &config::Ledger) -> Self {
+        let mut store = Place::of(settings).open(Access::Create).unwrap();
+        let (intent, sealed, outcome) = (vec![b'x'; 1_100], vec![b'x'; 600], vec![b'x'; 300]);
+        let leaf = [7; 32];
+        Self::start(move |count| {
+            let first = Append { bytes: &intent, leaf: &leaf, clear: Some(&sealed) };
+            let second = Append { bytes: &outcome, leaf: &leaf, clear: None };
+            let batch: Vec<_> = (0..count).flat_map(|_| [first, second]).collect();
+            store.append(&batch).unwrap();
+        })
+    }
+
+    fn start(mut commit: impl FnMut(usize) + Send + 'static) -> Self {
         let (sender, waiting) = mpsc::channel::<oneshot::Sender<()>>();
         std::thread::spawn(move || {
             while let Ok(first) = waiting.recv() {
                 let batch: Vec<_> = std::iter::once(first).chain(waiting.try_iter()).collect();
-                file.write_all(&vec![b'x'; LINE_BYTES * batch.len()]).unwrap();
-                file.sync_data().unwrap();
+                commit(batch.len());
                 for answer in batch {
                     // Nobody stops waiting here.
                     let _ = answer.send(());

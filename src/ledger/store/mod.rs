@@ -263,6 +263,6 @@ pub trait Store: Send + Debug {
     fn forget_checkpoint(&mut self, size: u64) -> Result<(), StoreError>;
 
     /// Drops the entries before a place, and keeps their hashes. The place is a multiple of
-    /// [`TILE_LEAVES`] and not beyond the last entry.
+    /// 256 and not beyond the last entry.
     fn prune(&mut self, before: u64) -> Result<(), StoreError>;
 }
