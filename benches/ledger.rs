@@ -399,6 +399,16 @@ impl GroupCommit {
         let mut store = Place::of(settings).open(Access::Create).unwrap();
         let (intent, sealed, outcome) = (vec![b'x'; 1_100], vec![b'x'; 600], vec![b'x'; 300]);
         let leaf = [7; 32];
+        // Beside it what a gate's follower does five times a second.
+        let mut beside = Place::of(settings).open(Access::Write).unwrap();
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(Duration::from_millis(200));
+                if beside.tidy().is_err() {
+                    return;
+                }
+            }
+        });
         Self::start(move |count| {
             let first = Append { bytes: &intent, leaf: &leaf, clear: Some(&sealed) };
             let second = Append { bytes: &outcome, leaf: &leaf, clear: None };

@@ -211,6 +211,7 @@ impl Projection for Signing {
     }
 
     fn settle(&mut self, store: &mut dyn Store, at_the_end: bool) -> Result<(), String> {
+        store.tidy().map_err(|error| full(&error))?;
         self.see(store)?;
         let due = at_the_end || self.signed.is_none_or(|signed| signed.elapsed() >= self.every);
         let leads = self.writer.as_ref().is_some_and(|writer| writer.leads());

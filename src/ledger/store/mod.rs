@@ -224,6 +224,10 @@ pub trait Store: Send + Debug {
     /// The keys of these people, in ascending order; who is not there is left out.
     fn person_keys(&mut self, people: &[u64]) -> Result<Vec<PersonKey>, StoreError>;
 
+    /// Does what has to be done now and then so that appends need not: beside the handle that
+    /// appends, and without holding it up.
+    fn tidy(&mut self) -> Result<(), StoreError>;
+
     /// Whether this handle may destroy anything: the role of a gate may not.
     fn may_destroy(&mut self) -> Result<bool, StoreError>;
 

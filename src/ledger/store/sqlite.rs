@@ -30,6 +30,11 @@ const SCHEMA_VERSION: i32 = 2;
 /// LIMIT: how long a commit may wait for another process that writes or copies the file.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// Pages of the log after which an append folds it into the file, which makes everybody wait. It is
+/// folded beside the appends ([`Store::tidy`]) long before; 200 MB of log are what a disk must
+/// have room for if that cannot keep up.
+const LOG_PAGES: i32 = 50_000;
+
 const TABLES: &str = "
     CREATE TABLE entry (
         seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL, leaf BLOB NOT NULL, clear BLOB
@@ -386,6 +391,11 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn tidy(&mut self) -> Result<(), StoreError> {
+        // Passive: it copies what it can without waiting for anybody.
+        self.one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map(drop)
+    }
+
     fn may_destroy(&mut self) -> Result<bool, StoreError> {
         Ok(true)
     }
@@ -490,7 +500,7 @@ fn set_up(connection: &Connection, path: &Path, access: Access) -> Result<(), St
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(sqlite)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4000).map_err(sqlite)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(sqlite)?;
     // What is erased must not stay in free pages.
     connection.pragma_update(None, "secure_delete", "ON").map_err(sqlite)?;
     if mode != "wal" || number("synchronous")? != 2 {
