@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::query::{check_order, e164, time};
 use super::{actor, ask, failed, load, open, write_whole};
+use crate::cli::policies::count;
 use crate::cli::{ConfigPath, Exit, say};
 use crate::clock::Clock;
 use crate::ledger::{Accounting, AccountingHead, Clerk, Shape, disclosures};
@@ -111,8 +112,8 @@ impl Subject {
             Some(out) => {
                 write_whole(out, &text)?;
                 say(format_args!(
-                    "{} disclosures in `{}`; on record as entry {entry}.",
-                    accounting.disclosures(),
+                    "{} in `{}`; on record as entry {entry}.",
+                    count(usize::try_from(accounting.disclosures()).unwrap_or(0), "disclosure"),
                     out.display()
                 ));
             }

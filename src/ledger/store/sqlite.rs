@@ -491,7 +491,10 @@ fn set_up(connection: &Connection, path: &Path, access: Access) -> Result<(), St
         return Err(unusable(path, "it is not a ledger, but another file"));
     }
     if tables > 0 && number("user_version")? != i64::from(SCHEMA_VERSION) {
-        return Err(unusable(path, "it was written by another version of noticegate"));
+        return Err(unusable(
+            path,
+            "it was written by another version of noticegate: name another file, and keep this one",
+        ));
     }
     if access == Access::Read {
         return Ok(());
