@@ -388,7 +388,7 @@ impl Run {
         if !store.is_in_place() {
             return Err(match self.place {
                 Place::Sqlite(_) => "the ledger file was removed or replaced".to_owned(),
-                Place::Postgres { .. } => "the connection to the database was lost".to_owned(),
+                Place::Postgres { .. } => format!("the connection to `{}` was lost", store.name()),
             });
         }
         for PolicyTexts { digest, texts } in policies {
