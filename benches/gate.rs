@@ -71,7 +71,7 @@ fn token(criterion: &mut Criterion) {
         let identity =
             Identity::new(std::slice::from_ref(&issuer), &limits, clock.clone()).unwrap();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| at_once(identity.identify(&headers)).unwrap());
+            bencher.iter(|| at_once(identity.identify(&headers, None)).unwrap());
         });
     }
 }

@@ -26,7 +26,7 @@ use criterion::{BatchSize, Criterion, SamplingMode};
 use jiff::Timestamp;
 use noticegate::facts::{Facts, Labels, Register};
 use noticegate::identity::{Caller, Proof, Role};
-use noticegate::media::{Artefact, AudioFormat, Direction, Form, MediaRef};
+use noticegate::media::{Artefact, Direction, Form, MediaRef};
 use noticegate::policy::{
     Action, DerivedFile, Draft, NoticeSource, Policies, PolicySources, Question, Stated, Verdict,
 };
@@ -222,11 +222,7 @@ fn question(role: &str, purpose: usize, artefact: Artefact, labels: &[&str]) -> 
     Question {
         caller: Arc::new(caller),
         action: Action::Access,
-        media: MediaRef {
-            account,
-            recording,
-            form: Form::Audio { format: AudioFormat::Wav, channels: None },
-        },
+        media: MediaRef::recording(account, recording, Form::Wav),
         purpose: format!("use-{purpose}").parse().ok(),
         stated: Stated::default(),
         facts: Arc::new(facts),

@@ -9,7 +9,7 @@ use http::header::{HOST, HeaderMap, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::{Method, Version};
 
-use crate::media::{BadCondition, Conditions, Target, TargetError};
+use crate::media::{Action, BadCondition, Conditions, MediaRef, Parameter, Target, TargetError};
 use crate::notice::Circumstance;
 use crate::purpose::Purpose;
 use crate::upstream::Outline;
@@ -26,6 +26,38 @@ pub const REASON_HEADER: &str = "noticegate-reason";
 /// LIMIT: bytes of a reference and of a reason. They stand in the record.
 const STATED_BYTES_MAX: usize = 300;
 
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// GET
+    Get,
+    /// HEAD
+    Head,
+    /// DELETE
+    Delete,
+}
+
+impl Verb {
+    /// The method's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// How much of an answer it wants.
+    #[must_use]
+    pub fn outline(self) -> Outline {
+        match self {
+            Self::Get | Self::Delete => Outline::Whole,
+            Self::Head => Outline::HeadOnly,
+        }
+    }
+}
+
 /// A request that asks for something the gate serves.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -33,10 +65,12 @@ pub struct Asked {
     pub target: Target,
     /// Why, from header or query.
     pub purpose: Option<Purpose>,
-    /// GET or HEAD.
-    pub outline: Outline,
+    /// GET, HEAD or DELETE.
+    pub verb: Verb,
     /// Range and conditions.
     pub conditions: Conditions,
+    /// The host that was asked, in lower case and without port.
+    pub host: String,
     /// `https://` and the host that was asked, to put into URLs.
     pub origin: String,
     /// The `User-Agent`.
@@ -50,16 +84,19 @@ pub struct Asked {
 /// A request that is refused for its form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequest {
-    /// A method other than GET and HEAD.
-    #[error("only GET and HEAD are served here")]
+    /// A method other than GET, HEAD and DELETE.
+    #[error("only GET and HEAD are served here, and DELETE of what Twilio deletes")]
     Method,
+    /// DELETE of what is not deleted at its path.
+    #[error("only GET and HEAD are served here; nothing is deleted at this path")]
+    NotDeleted,
     /// No Host, several, or one that is not plain.
     #[error("the request must name one host, in origin form")]
     Host,
     /// A host that this gate does not serve.
     #[error("this host name is not served here")]
     Misdirected,
-    /// GET and HEAD have no body.
+    /// GET, HEAD and DELETE have no body.
     #[error("a request for media has no body")]
     Body,
     /// More header bytes than allowed.
@@ -95,13 +132,32 @@ pub struct Rules {
 }
 
 impl Asked {
-    /// What the request states beside its purpose.
+    /// What is done to a thing by who asks so.
     #[must_use]
-    pub fn circumstances(&self) -> Vec<Circumstance> {
-        let stated =
-            [(&self.reference, Circumstance::Reference), (&self.reason, Circumstance::Reason)];
-        let given = stated.into_iter().filter(|(text, _)| text.is_some());
-        given.map(|(_, circumstance)| circumstance).collect()
+    pub fn action(&self, media: &MediaRef) -> Action {
+        match self.verb {
+            Verb::Delete => Action::Delete,
+            Verb::Get | Verb::Head => media.row().action,
+        }
+    }
+
+    /// Whether Twilio was asked to show what is deleted.
+    #[must_use]
+    pub fn shows_deleted(&self) -> bool {
+        self.verb != Verb::Delete
+            && self.target.query.get(Parameter::IncludeSoftDeleted) == Some("true")
+    }
+
+    /// What is known of a request for a thing beside its purpose.
+    #[must_use]
+    pub fn circumstances(&self, media: &MediaRef) -> Vec<Circumstance> {
+        let known = [
+            (self.reference.is_some(), Circumstance::Reference),
+            (self.reason.is_some(), Circumstance::Reason),
+            (media.is_redacted(), Circumstance::Redacted),
+        ];
+        let known = known.into_iter().filter(|(holds, _)| *holds);
+        known.map(|(_, circumstance)| circumstance).collect()
     }
 
     /// Reads the head of a request; `has_body` says whether one follows.
@@ -115,23 +171,28 @@ impl Asked {
             return Err(BadRequest::HeadersTooLarge);
         }
         let host = host(parts, &rules.names)?;
-        let outline = match parts.method {
-            Method::GET => Outline::Whole,
-            Method::HEAD => Outline::HeadOnly,
+        let verb = match parts.method {
+            Method::GET => Verb::Get,
+            Method::HEAD => Verb::Head,
+            Method::DELETE => Verb::Delete,
             _ => return Err(BadRequest::Method),
         };
         if has_body || parts.headers.contains_key(TRANSFER_ENCODING) {
             return Err(BadRequest::Body);
         }
         let target = Target::parse(parts.uri.path(), parts.uri.query())?;
+        if verb == Verb::Delete && !target.media.row().deletes {
+            return Err(BadRequest::NotDeleted);
+        }
         let conditions = Conditions::read(&parts.headers)?;
         let purpose = purpose(&parts.headers, target.purpose.as_ref())?;
         let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         Ok(Self {
             target,
             purpose,
-            outline,
+            verb,
             conditions,
+            host: host.split(':').next().unwrap_or_default().to_ascii_lowercase(),
             origin: format!("https://{host}"),
             agent: agent.map(str::to_owned),
             reference: stated(&parts.headers, REFERENCE_HEADER)?,

@@ -18,8 +18,11 @@ use crate::purpose::Purpose;
 use crate::secret::Secret;
 
 mod check;
+mod client;
 mod range;
 
+pub(crate) use check::{line_of, without_values};
+pub use client::{CLIENT_ISSUER, Clients};
 pub use range::{Bytes, Count, Millis, Seconds};
 
 /// A configuration file that cannot be used.
@@ -74,12 +77,17 @@ pub struct Config {
     /// Who may issue tokens.
     #[serde(rename = "issuer")]
     pub issuers: Vec<Issuer>,
+    /// Programs that prove themselves without a token.
+    pub clients: Option<Clients>,
     /// How long things asked of Twilio may take.
     #[serde(default)]
     pub upstream: Upstream,
     /// How long facts stay usable.
     #[serde(default)]
     pub facts: Facts,
+    /// Links that carry their own authorisation.
+    #[serde(default)]
+    pub links: Links,
     /// What one caller can make the gate hold.
     #[serde(default)]
     pub limits: Limits,
@@ -217,6 +225,17 @@ pub struct Account {
     /// PEM file of the authorities that may sign the upstream's certificate, instead of the
     /// public ones.
     pub ca_file: Option<PathBuf>,
+    /// Other hosts of Twilio's for this account, by product: `video`, `live`, `mcs`,
+    /// `intelligence`, `iam`. What is not named is served beside `upstream`.
+    #[serde(default)]
+    pub upstreams: BTreeMap<String, String>,
+    /// Subaccounts that are read with this account's credential.
+    #[serde(default)]
+    pub subaccounts: Vec<AccountSid>,
+    /// The host names, of `listen.names`, on which this account is the one that is meant; a region
+    /// is chosen by them. Absent means all that belong to no other.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// Hosts that a redirect may lead to: `name`, `name:port` or `*.name`.
     #[serde(default = "default_redirect_hosts")]
     pub redirect_hosts: Vec<String>,
@@ -321,6 +340,14 @@ pub struct Facts {
     pub entries_max: Count<1, 10_000_000>,
 }
 
+/// Links that carry their own authorisation (`[links]`), where Twilio gives pre-signed URLs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Links {
+    /// How long one can be used. Each use is decided again.
+    pub life_seconds: Seconds<10, 14_400>,
+}
+
 /// Limits on callers (`[limits]`).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -406,6 +433,12 @@ impl Default for Facts {
     }
 }
 
+impl Default for Links {
+    fn default() -> Self {
+        Self { life_seconds: Seconds::of(300) }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -429,7 +462,18 @@ fn default_upstream() -> String {
 
 /// Hosts that Twilio has been seen to redirect media to.
 fn default_redirect_hosts() -> Vec<String> {
-    let hosts = ["api.twilio.com", "media.twiliocdn.com", "mms.twiliocdn.com"];
+    let hosts = [
+        "api.twilio.com",
+        "media.twilio.com",
+        "media.twiliocdn.com",
+        "mms.twiliocdn.com",
+        "s3-external-1.amazonaws.com",
+        "com-twilio-us1-video-recording.s3.amazonaws.com",
+        "com-twilio-us1-video-composition.s3.amazonaws.com",
+        "com-twilio-us1-live-recordings.s3.amazonaws.com",
+        "com.twilio.us1.video.recording.s3.amazonaws.com",
+        "com.twilio.us1.sentences.s3.amazonaws.com",
+    ];
     hosts.map(str::to_owned).to_vec()
 }
 

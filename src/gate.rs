@@ -4,24 +4,28 @@
 //! the step before it made, and from the permit on by value, so that none can be left out. All
 //! branching of a request is here; rooms return values and do not call the next room.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::StreamExt;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 
-use crate::asked::{Asked, BadRequest, Rules};
+use crate::asked::{Asked, BadRequest, Rules, Verb};
 use crate::clock::Clock;
 use crate::crash;
 use crate::facts::{FactStore, Facts, FactsError};
-use crate::identity::{Caller, Identity, Stranger};
-use crate::ledger::{AppendError, Ask, Ledger, Refused};
-use crate::policy::{Action, Permit, Question, Reason, Refusal, Stated, Verdict};
+use crate::identity::{Caller, Identity, Peer, Stranger, Tickets, Unadmitted};
+use crate::ledger::{AppendError, Ask, Intent, Ledger, Pledge, Refused};
+use crate::media::{MediaRef, MetadataRef, Serves, Target};
+use crate::policy::{Permit, Question, Reason, Refusal, Stated, Verdict};
+use crate::purpose::Purpose;
 use crate::reload::InForce;
 use crate::respond::{self, CallerForm, Problem};
 use crate::stream::ReplyBody;
-use crate::upstream::{Accounts, Outline, Upstream};
+use crate::upstream::{Accounts, Metadata, NoSite, Own, Site, Upstream, UpstreamError, Wanted};
 
 /// What all workers share.
 #[derive(Debug)]
@@ -40,7 +44,12 @@ pub struct Gate {
     pub ledger: Ledger,
     /// Whose recordings are served.
     pub accounts: Arc<Accounts>,
+    /// Links that carry their own authorisation.
+    pub tickets: Tickets,
 }
+
+/// LIMIT: items of a list whose facts are asked for at once; each may cost two requests at Twilio.
+const ITEMS_AT_ONCE: usize = 8;
 
 /// One thread's gate: the shared part and its own connections upstream.
 #[derive(Debug)]
@@ -55,98 +64,242 @@ pub struct Worker {
 enum No {
     Bad(BadRequest),
     Stranger(Stranger, Box<Asked>),
-    UnknownAccount(Arc<Caller>, Box<Asked>),
+    Unadmitted(Unadmitted, Arc<Caller>, Box<Asked>),
+    NoSite(NoSite, Arc<Caller>, Box<Asked>),
     Facts(FactsError, Arc<Caller>, Box<Asked>),
     Refused(Box<Refusal>, Box<Asked>),
     Ledger(AppendError),
+    Upstream(UpstreamError),
+}
+
+/// A request of somebody known, for something of an account that is served.
+struct Admitted {
+    caller: Arc<Caller>,
+    site: Site,
+    asked: Asked,
+    address: IpAddr,
+    form: CallerForm,
 }
 
 impl Worker {
     /// Answers one request. Whatever happens, there is an answer in the gate's own words.
-    pub async fn answer<B: Body>(
-        &self,
-        request: Request<B>,
-        peer: SocketAddr,
-    ) -> Response<ReplyBody> {
+    pub async fn answer<B: Body>(&self, request: Request<B>, peer: &Peer) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
         let form = CallerForm::of(&parts);
         let has_body = !body.is_end_stream();
         drop(body);
-        match self.disclose(&parts, has_body, peer, form).await {
+        let answered = async {
+            let known = self.identify(&parts, has_body, peer, form).await?;
+            match (known.asked.verb, known.asked.target.media.serves()) {
+                (Verb::Delete, _) => self.delete(known).await,
+                (_, Serves::Page { .. }) => self.list(known).await,
+                _ => self.disclose(known).await,
+            }
+        };
+        match answered.await {
             Ok(response) => response,
             Err(no) => self.refuse(no, peer, form).await,
         }
     }
 
-    async fn disclose(
+    async fn disclose(&self, known: Admitted) -> Result<Response<ReplyBody>, No> {
+        let media = known.asked.target.media;
+        let facts = self.gather(&known, media, None).await?;
+        let permit = self.decide(&known, media, facts)?;
+        crash::at("decided");
+        let (intent, pledge) = self.record(&known, permit)?;
+        // The entry travels to the disk while the upstream is asked. What upstream answers stays
+        // sealed until the entry is durable; if it cannot be made so, the answer is thrown away.
+        let ticket = self.tickets(&known);
+        let wanted = known.wanted(&ticket);
+        let fetched = async { Ok(self.upstream.ask(&known.site, &intent, &wanted).await) };
+        let (sealed, receipt) = tokio::try_join!(fetched, pledge.durable()).map_err(No::Ledger)?;
+        let (disclosure, answer) = sealed.open(receipt);
+        Ok(respond::disclose(disclosure, answer, known.form))
+    }
+
+    /// Deletes at Twilio. Here the entry is durable before Twilio is asked.
+    async fn delete(&self, known: Admitted) -> Result<Response<ReplyBody>, No> {
+        let media = known.asked.target.media;
+        let facts = self.gather(&known, media, None).await?;
+        let permit = self.decide(&known, media, facts)?;
+        let (intent, pledge) = self.record(&known, permit)?;
+        let receipt = pledge.durable().await.map_err(No::Ledger)?;
+        let deleted = self.upstream.delete(&known.site, &intent, receipt).await;
+        if let Some(subject) = media.subject() {
+            self.gate.facts.forget(subject).await;
+            self.gate.facts.forget(subject.even_deleted()).await;
+        }
+        Ok(respond::disclose(deleted.0, deleted.1, known.form))
+    }
+
+    /// A page of a list: each item is decided and recorded by itself, and those that may not be
+    /// told are left out.
+    async fn list(&self, known: Admitted) -> Result<Response<ReplyBody>, No> {
+        let Target { media: page, query, .. } = &known.asked.target;
+        let listed = self.upstream.list(&known.site, *page, query).await.map_err(No::Upstream)?;
+        let asking = &known;
+        let gathering = listed.items().map(|(item, json)| async move {
+            let json = item.subject().map(|subject| (subject, json));
+            (item, self.gather(asking, item, json).await)
+        });
+        let gathering: Vec<_> = gathering.collect();
+        let mut facts = futures_util::stream::iter(gathering).buffered(ITEMS_AT_ONCE);
+        let (mut permits, mut refused) = (Vec::new(), None);
+        let mut place = 0;
+        while let Some((item, gathered)) = facts.next().await {
+            match gathered.and_then(|facts| self.decide(&known, item, facts)) {
+                Ok(permit) => permits.push((place, permit)),
+                // A page that lacks what could not be asked for would be a wrong page.
+                Err(No::Facts(error, caller, asked)) if error.may_pass() => {
+                    return Err(No::Facts(error, caller, asked));
+                }
+                Err(no) => refused = refused.or(Some(no)),
+            }
+            place += 1;
+        }
+        drop(facts);
+        match refused {
+            // What is wrong with the request itself is told; a page of nothing would not say it.
+            Some(No::Refused(refusal, asked))
+                if permits.is_empty() && refusal.reason.is_of_request() =>
+            {
+                return Err(No::Refused(refusal, asked));
+            }
+            _ => {}
+        }
+        let mut pledged = Vec::with_capacity(permits.len());
+        for (place, permit) in permits {
+            let (intent, pledge) = self.record(&known, permit)?;
+            pledged.push((place, intent, pledge));
+        }
+        let mut paid = Vec::with_capacity(pledged.len());
+        for (place, intent, pledge) in pledged {
+            paid.push((place, intent, pledge.durable().await.map_err(No::Ledger)?));
+        }
+        let ticket = self.tickets(&known);
+        let wanted = known.wanted(&ticket);
+        let (disclosures, page) = listed.open(paid, &wanted.own, wanted.outline);
+        Ok(respond::disclose_page(disclosures, page))
+    }
+
+    async fn identify(
         &self,
         parts: &Parts,
         has_body: bool,
-        peer: SocketAddr,
+        peer: &Peer,
         form: CallerForm,
-    ) -> Result<Response<ReplyBody>, No> {
-        let asked = Asked::read(parts, has_body, &self.gate.rules).map_err(No::Bad)?;
-        let (caller, asked) = self.identify(parts, asked).await?;
-        let (facts, asked) = self.gather(&caller, asked).await?;
-        let permit = self.decide(caller, facts, &asked)?;
-        crash::at("decided");
-        let ask = ask(&asked, peer);
-        let (intent, pledge) = self.gate.ledger.intend(permit, &ask).map_err(No::Ledger)?;
-        // The entry travels to the disk while the upstream is asked. What upstream answers stays
-        // sealed until the entry is durable; if it cannot be made so, the answer is thrown away.
-        let Asked { outline, conditions, origin, .. } = &asked;
-        let fetched = async { Ok(self.upstream.ask(&intent, *outline, conditions, origin).await) };
-        let (sealed, receipt) = tokio::try_join!(fetched, pledge.durable()).map_err(No::Ledger)?;
-        let (disclosure, answer) = sealed.open(receipt);
-        Ok(respond::disclose(disclosure, answer, form))
-    }
-
-    async fn identify(&self, parts: &Parts, asked: Asked) -> Result<(Arc<Caller>, Asked), No> {
-        let identified = self.gate.identity.identify(&parts.headers).await;
-        match identified {
-            Ok(caller) if self.gate.accounts.has(asked.target.media.account) => Ok((caller, asked)),
-            Ok(caller) => Err(No::UnknownAccount(caller, Box::new(asked))),
-            Err(stranger) => Err(No::Stranger(stranger, Box::new(asked))),
+    ) -> Result<Admitted, No> {
+        let mut asked = Asked::read(parts, has_body, &self.gate.rules).map_err(No::Bad)?;
+        let Gate { identity, accounts, tickets, clock, .. } = &*self.gate;
+        let Target { media, account, ticket, .. } = &mut asked.target;
+        let (caller, of_client) = match ticket.take() {
+            Some(ticket) => {
+                // Where the path names no account, the ticket was made for one of ours.
+                let one = account.map(|account| vec![account]);
+                let of = one.unwrap_or_else(|| accounts.all());
+                let opened = of.into_iter().find_map(|account| {
+                    media.account = account;
+                    tickets.open(&ticket, media, clock.now()).ok()
+                });
+                match opened {
+                    Some(caller) => (caller, Some(media.account)),
+                    None => return Err(No::Stranger(Stranger::Ticket, Box::new(asked))),
+                }
+            }
+            None => {
+                let certificate = peer.certificate.as_deref();
+                let known = match identity.identify(&parts.headers, certificate).await {
+                    Ok(known) => known,
+                    Err(stranger) => return Err(No::Stranger(stranger, Box::new(asked))),
+                };
+                if let Err(why) = identity.admit(&known, asked.purpose.as_ref()) {
+                    return Err(No::Unadmitted(why, known.caller, Box::new(asked)));
+                }
+                let of_client = known.account();
+                (known.caller, of_client)
+            }
+        };
+        match accounts.find(&asked.host, *account, of_client) {
+            Ok(site) => {
+                // A path without an account means the site's.
+                if account.is_none() {
+                    media.account = of_client.unwrap_or(site.account());
+                }
+                Ok(Admitted { caller, site, asked, address: peer.address.ip(), form })
+            }
+            Err(no) => Err(No::NoSite(no, caller, Box::new(asked))),
         }
     }
 
-    async fn gather(&self, caller: &Arc<Caller>, asked: Asked) -> Result<(Arc<Facts>, Asked), No> {
-        let media = asked.target.media;
-        let facts = self.gate.facts.gather(media.account, media.recording, &self.upstream).await;
-        match facts {
-            Ok(facts) => Ok((facts, asked)),
-            Err(error) => Err(No::Facts(error, Arc::clone(caller), Box::new(asked))),
+    /// The facts about a thing; `json` is what has been read of it already.
+    async fn gather(
+        &self,
+        known: &Admitted,
+        media: MediaRef,
+        json: Option<(MetadataRef, Bytes)>,
+    ) -> Result<Arc<Facts>, No> {
+        let wrong = |error| {
+            let asked = known.asked_for(media);
+            No::Facts(error, Arc::clone(&known.caller), Box::new(asked))
+        };
+        let subject = media.subject().ok_or_else(|| wrong(FactsError::NoSuchRecording))?;
+        let shows_deleted = known.asked.shows_deleted() && json.is_none();
+        let subject = if shows_deleted { subject.even_deleted() } else { subject };
+        let source = Metadata { upstream: &self.upstream, site: &known.site, known: json };
+        let gathered = self.gate.facts.gather(subject, media.row().artefact, &source).await;
+        let facts = gathered.map_err(wrong)?;
+        // The call, conference or room in a path is not believed: the facts say the same, or there
+        // is no such thing.
+        match media.scope().is_some_and(|scope| !facts.is_of(scope)) {
+            true => Err(wrong(FactsError::NoSuchRecording)),
+            false => Ok(facts),
         }
     }
 
-    fn decide(&self, caller: Arc<Caller>, facts: Arc<Facts>, asked: &Asked) -> Result<Permit, No> {
-        let media = asked.target.media;
-        let purpose = asked.purpose.as_ref().or(caller.bound_purpose.as_ref());
-        let purpose = purpose.or(caller.default_purpose.as_ref()).cloned();
-        let now = self.gate.clock.now();
-        let action = Action::on(&media);
-        let stated = Stated { circumstances: asked.circumstances(), ..Stated::default() };
-        let question = Question { caller, action, media, purpose, stated, facts, now };
+    fn decide(&self, known: &Admitted, media: MediaRef, facts: Arc<Facts>) -> Result<Permit, No> {
+        let Admitted { caller, asked, .. } = known;
+        let question = Question {
+            caller: Arc::clone(caller),
+            action: asked.action(&media),
+            media,
+            purpose: known.purpose().cloned(),
+            stated: Stated { circumstances: asked.circumstances(&media), ..Stated::default() },
+            facts,
+            now: self.gate.clock.now(),
+        };
         match self.gate.policies.now().decide(question) {
             Verdict::Permit(permit) => Ok(permit),
             Verdict::Refuse(refusal) => {
-                Err(No::Refused(Box::new(refusal), Box::new(asked.clone())))
+                Err(No::Refused(Box::new(refusal), Box::new(known.asked_for(media))))
             }
         }
     }
 
+    fn record(&self, known: &Admitted, permit: Permit) -> Result<(Intent, Pledge), No> {
+        self.gate.ledger.intend(permit, &ask(&known.asked, known.address)).map_err(No::Ledger)
+    }
+
+    /// Makes tickets for this caller and purpose.
+    fn tickets<'a>(&'a self, known: &'a Admitted) -> impl Fn(&MediaRef) -> String + 'a {
+        let now = self.gate.clock.now();
+        move |media| self.gate.tickets.make(&known.caller, media, known.purpose(), now)
+    }
+
     /// Records a refusal, if it is one to be recorded, and answers it.
-    async fn refuse(&self, no: No, peer: SocketAddr, form: CallerForm) -> Response<ReplyBody> {
+    async fn refuse(&self, no: No, peer: &Peer, form: CallerForm) -> Response<ReplyBody> {
         let (problem, record) = self.explain(no);
         let ledger = &self.gate.ledger;
         let (problem, entry) = match record {
-            Some((refused, asked)) => match ledger.refuse(&refused, &ask(&asked, peer)).await {
-                Ok(entry) => (problem, Some(entry)),
-                Err(error) => {
-                    tracing::error!(%error, "a refusal could not be recorded");
-                    (Problem::ledger(), None)
+            Some((refused, asked)) => {
+                match ledger.refuse(&refused, &ask(&asked, peer.address.ip())).await {
+                    Ok(entry) => (problem, Some(entry)),
+                    Err(error) => {
+                        tracing::error!(%error, "a refusal could not be recorded");
+                        (Problem::ledger(), None)
+                    }
                 }
-            },
+            }
             None => (problem, None),
         };
         tracing::debug!(status = problem.status(), "refused");
@@ -156,10 +309,13 @@ impl Worker {
     fn explain(&self, no: No) -> (Problem, Option<(Refused, Box<Asked>)>) {
         let bare = |asked: &Asked, caller, reason| Refused {
             caller,
-            action: Action::on(&asked.target.media),
+            action: asked.action(&asked.target.media),
             media: asked.target.media,
             purpose: asked.purpose.clone(),
-            stated: Stated { circumstances: asked.circumstances(), ..Stated::default() },
+            stated: Stated {
+                circumstances: asked.circumstances(&asked.target.media),
+                ..Stated::default()
+            },
             facts: None,
             decision: None,
             reason,
@@ -176,11 +332,22 @@ impl Worker {
                 let mut refused = bare(&asked, None, "stranger");
                 refused.detail = Some(stranger.to_string());
                 let record = self.gate.ledger.has_room_for_stranger().then_some((refused, asked));
-                (Problem::stranger(stranger), record)
+                (Problem::stranger(stranger, self.gate.identity.has_clients()), record)
             }
-            No::UnknownAccount(caller, asked) => {
+            No::Unadmitted(why, caller, asked) => {
+                // Too many requests are no entry, like bad requests: nothing was looked at, and
+                // a client in a loop must not fill the ledger. They are counted.
+                let record = (why == Unadmitted::Purpose)
+                    .then(|| (bare(&asked, Some(caller), "purpose-not-of-client"), asked));
+                (Problem::unadmitted(why), record)
+            }
+            No::NoSite(no, caller, asked) => {
                 let refused = bare(&asked, Some(caller), "unknown-account");
-                (Problem::not_found(), Some((refused, asked)))
+                (Problem::no_site(no), Some((refused, asked)))
+            }
+            No::Upstream(error) => {
+                tracing::warn!(%error, "upstream gave no page of a list");
+                (Problem::upstream(&error), None)
             }
             No::Facts(error, caller, asked) => {
                 let mut refused = bare(&asked, Some(caller), "undecidable");
@@ -213,14 +380,32 @@ impl Worker {
     }
 }
 
-fn ask(asked: &Asked, peer: SocketAddr) -> Ask {
+impl Admitted {
+    /// Why: what the request says, else what the caller's proof does.
+    fn purpose(&self) -> Option<&Purpose> {
+        let purpose = self.asked.purpose.as_ref().or(self.caller.bound_purpose.as_ref());
+        purpose.or(self.caller.default_purpose.as_ref())
+    }
+
+    /// The request, as if it had been for this one thing.
+    fn asked_for(&self, media: MediaRef) -> Asked {
+        let mut asked = self.asked.clone();
+        asked.target.media = media;
+        asked
+    }
+
+    fn wanted<'a>(&'a self, ticket: &'a (dyn Fn(&MediaRef) -> String + Sync)) -> Wanted<'a> {
+        let Asked { verb, conditions, origin, target, .. } = &self.asked;
+        let own = Own { origin, purpose: target.purpose.as_ref(), ticket };
+        Wanted { outline: verb.outline(), conditions, query: &target.query, own }
+    }
+}
+
+fn ask(asked: &Asked, address: IpAddr) -> Ask {
     Ask {
-        method: match asked.outline {
-            Outline::Whole => "GET",
-            Outline::HeadOnly => "HEAD",
-        },
+        method: asked.verb.as_str(),
         range: asked.conditions.range.map(|range| range.to_string()),
-        address: peer.ip(),
+        address,
         agent: asked.agent.clone(),
         reference: asked.reference.clone(),
         reason: asked.reason.clone(),

@@ -22,6 +22,7 @@ pub struct Metrics {
     in_force: Family<InForce, Gauge>,
     refused: Gauge,
     loaded_at: Gauge,
+    over_limit: Counter,
     ledger: Ledger,
     /// Brings what is only looked at up to date.
     look: OnceLock<Look>,
@@ -90,6 +91,12 @@ impl Default for Metrics {
             "When the policies in force were loaded",
             loaded_at.clone(),
         );
+        let over_limit = Counter::default();
+        registry.register(
+            "client_requests_over_limit",
+            "Requests of machine clients that asked more often than they may",
+            over_limit.clone(),
+        );
         let ledger = Ledger::default();
         registry.register(
             "ledger_open",
@@ -107,7 +114,7 @@ impl Default for Metrics {
             ledger.stuck.clone(),
         );
         let look = OnceLock::new();
-        Self { registry, reloads, in_force, refused, loaded_at, ledger, look }
+        Self { registry, reloads, in_force, refused, loaded_at, over_limit, ledger, look }
     }
 }
 
@@ -129,6 +136,12 @@ impl Metrics {
     pub fn reloaded(&self, how: Reload) {
         self.reloads.get_or_create(&vec![("result", how.as_str())]).inc();
         self.refused.set(i64::from(how == Reload::Refused));
+    }
+
+    /// Where requests over a client's limit are counted. They are no entries of the ledger.
+    #[must_use]
+    pub fn over_limit(&self) -> Counter {
+        self.over_limit.clone()
     }
 
     /// Has the ledger looked at whenever somebody asks.

@@ -9,7 +9,8 @@
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
+    LOCATION, REFERRER_POLICY, RETRY_AFTER,
     STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
@@ -18,12 +19,12 @@ use serde::Serialize;
 
 use crate::asked::BadRequest;
 use crate::facts::FactsError;
-use crate::identity::Stranger;
+use crate::identity::{Stranger, Unadmitted};
 use crate::ledger::{Ending, EntryId, OpenDisclosure};
 use crate::media::{Confusion, TargetError};
 use crate::policy::{Ground, Reason, Refusal};
 use crate::stream::ReplyBody;
-use crate::upstream::{Opened, Outline, UpstreamError};
+use crate::upstream::{NoSite, Opened, Outline, UpstreamError};
 
 /// The header that names the ledger entry of an answer.
 pub const ENTRY_HEADER: HeaderName = HeaderName::from_static("noticegate-entry");
@@ -38,7 +39,10 @@ pub struct Problem {
     clause: Option<(String, String, String)>,
     retry_after: Option<u32>,
     challenge: Option<String>,
+    basic: bool,
     closes: bool,
+    /// The methods of which one would have done.
+    allowed: &'static str,
 }
 
 /// The JSON form. Twilio's four members come first.
@@ -75,9 +79,9 @@ impl Problem {
         Self { retry_after: seconds, ..self }
     }
 
-    /// Nobody proved who they are.
+    /// Nobody proved who they are; `basic` says whether a client's id and secret would be proof.
     #[must_use]
-    pub fn stranger(stranger: Stranger) -> Self {
+    pub fn stranger(stranger: Stranger, basic: bool) -> Self {
         if stranger == Stranger::KeysUnavailable {
             let problem = Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -88,21 +92,40 @@ impl Problem {
             return problem.retry_after(Some(10));
         }
         // RFC 6750, 3.1: without any token there is no error to name.
-        let challenge = match stranger {
-            Stranger::NoToken => r#"Bearer realm="noticegate""#.to_owned(),
-            other => format!(
-                r#"Bearer realm="noticegate", error="invalid_token", error_description="{other}""#
+        let challenge = match stranger.is_of_token() {
+            false => r#"Bearer realm="noticegate""#.to_owned(),
+            true => format!(
+                r#"Bearer realm="noticegate", error="invalid_token", error_description="{stranger}""#
             ),
         };
         let problem = Self::new(StatusCode::UNAUTHORIZED, 20003, "stranger", stranger.to_string());
-        Self { challenge: Some(challenge), ..problem }
+        Self { challenge: Some(challenge), basic, ..problem }
+    }
+
+    /// A client goes beyond what was agreed with it.
+    #[must_use]
+    pub fn unadmitted(why: Unadmitted) -> Self {
+        match why {
+            Unadmitted::TooMany { retry_after } => {
+                let message = "This client asks more often than it may";
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, 20429, "too-many-requests", message)
+                    .retry_after(Some(retry_after))
+            }
+            Unadmitted::Purpose => Self::new(
+                StatusCode::FORBIDDEN,
+                20403,
+                "purpose-not-of-client",
+                "The purpose is not among those that this client may name",
+            ),
+        }
     }
 
     /// The request's form is wrong.
     #[must_use]
     pub fn bad_request(bad: &BadRequest) -> Self {
         let (status, code) = match bad {
-            BadRequest::Method => (StatusCode::METHOD_NOT_ALLOWED, 20004),
+            BadRequest::Method | BadRequest::NotDeleted => (StatusCode::METHOD_NOT_ALLOWED, 20004),
             BadRequest::Misdirected => (StatusCode::MISDIRECTED_REQUEST, 20001),
             BadRequest::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, 20001),
             BadRequest::Target(TargetError::NotServed) => (StatusCode::NOT_FOUND, 20404),
@@ -118,7 +141,11 @@ impl Problem {
         };
         // What follows a request that could be read in two ways is not read at all.
         let closes = matches!(bad, BadRequest::Host | BadRequest::Body | BadRequest::Misdirected);
-        Self { closes, ..Self::new(status, code, "bad-request", bad.to_string()) }
+        let allowed = match bad {
+            BadRequest::NotDeleted => "GET, HEAD",
+            _ => "GET, HEAD, DELETE",
+        };
+        Self { closes, allowed, ..Self::new(status, code, "bad-request", bad.to_string()) }
     }
 
     /// The policies say no.
@@ -183,7 +210,20 @@ impl Problem {
         Self::new(status, 20429, "busy", message).retry_after(Some(retry_after.unwrap_or(1)))
     }
 
-    fn upstream(error: &UpstreamError) -> Self {
+    /// The request means no account that is served.
+    #[must_use]
+    pub fn no_site(no: NoSite) -> Self {
+        match no {
+            NoSite::Unknown => Self::not_found(),
+            NoSite::Ambiguous => {
+                Self::new(StatusCode::BAD_REQUEST, 20001, "bad-request", no.to_string())
+            }
+        }
+    }
+
+    /// Upstream gave nothing.
+    #[must_use]
+    pub fn upstream(error: &UpstreamError) -> Self {
         match error {
             UpstreamError::NotFound | UpstreamError::NoAccount => Self::not_found(),
             UpstreamError::Gone => {
@@ -191,11 +231,20 @@ impl Problem {
             }
             UpstreamError::Busy { retry_after } => Self::busy(*retry_after),
             UpstreamError::Rejected { code } => {
-                let message = match code {
-                    16109 => "MP3 is not available for an encrypted recording; ask for .wav",
-                    _ => "Cannot download a dual-channel presentation of a mono recording",
+                let (status, message) = match code {
+                    16109 => (
+                        StatusCode::BAD_REQUEST,
+                        "MP3 is not available for an encrypted recording; ask for .wav",
+                    ),
+                    20409 => {
+                        (StatusCode::CONFLICT, "The resource is in a state that does not allow this")
+                    }
+                    _ => (
+                        StatusCode::BAD_REQUEST,
+                        "Cannot download a dual-channel presentation of a mono recording",
+                    ),
                 };
-                Self::new(StatusCode::BAD_REQUEST, *code, "rejected", message)
+                Self::new(status, *code, "rejected", message)
             }
             UpstreamError::TimedOut(_) => Self::new(
                 StatusCode::GATEWAY_TIMEOUT,
@@ -203,6 +252,10 @@ impl Problem {
                 "upstream",
                 "Twilio took too long to answer",
             ),
+            UpstreamError::Sealed(_) => {
+                let message = "The recording is encrypted and cannot be opened";
+                Self::new(StatusCode::BAD_GATEWAY, 20500, "sealed", message)
+            }
             UpstreamError::Credential
             | UpstreamError::Status(_)
             | UpstreamError::Unreachable(_)
@@ -245,8 +298,12 @@ impl Problem {
         if let Some(challenge) = self.challenge.and_then(|c| HeaderValue::try_from(c).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
+        if self.basic {
+            let challenge = HeaderValue::from_static(r#"Basic realm="noticegate""#);
+            headers.append(WWW_AUTHENTICATE, challenge);
+        }
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            headers.insert(ALLOW, HeaderValue::from_static(self.allowed));
         }
         if self.closes && version != Version::HTTP_2 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -364,12 +421,31 @@ pub fn disclose(
         None => opened.length,
     };
     disclosure.answer(opened.status, first, whole.filter(|_| matches!(opened.status, 200 | 206)));
+    let mut response = head(&opened, Some(entry));
+    *response.body_mut() = ReplyBody::disclosure(opened.body, disclosure);
+    response
+}
+
+/// Hands a page of a list to the caller, and pays with a disclosure for each of its items.
+#[must_use]
+pub fn disclose_page(
+    mut disclosures: Vec<(OpenDisclosure, u64)>,
+    opened: Opened,
+) -> Response<ReplyBody> {
+    for (disclosure, bytes) in &mut disclosures {
+        disclosure.answer(opened.status, 0, Some(*bytes));
+    }
+    let mut response = head(&opened, None);
+    *response.body_mut() = ReplyBody::page(opened.body, disclosures);
+    response
+}
+
+fn head(opened: &Opened, entry: Option<EntryId>) -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::text(Bytes::new()));
     *response.status_mut() = StatusCode::from_u16(opened.status).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();
-    common(headers, Some(entry));
-    describe(headers, &opened);
-    *response.body_mut() = ReplyBody::disclosure(opened.body, disclosure);
+    common(headers, entry);
+    describe(headers, opened);
     response
 }
 
@@ -397,7 +473,14 @@ fn describe(headers: &mut HeaderMap, opened: &Opened) {
     // `*/*` would say nothing, and is not of the header's form.
     let range = opened.range.filter(|range| range.part.or(range.total.map(|t| (t, t))).is_some());
     insert(CONTENT_RANGE, range.map(|range| range.to_string()));
-    if matches!(opened.status, 200 | 206) {
+    insert(LOCATION, opened.location.clone());
+    if matches!(opened.status, 200 | 206 | 300..=303 | 305..400) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(opened.content_type));
+    }
+    if opened.is_file {
+        // A file is somebody else's, and its URL may hold a ticket.
+        let closed = HeaderValue::from_static("default-src 'none'; media-src 'self'; sandbox");
+        headers.insert(CONTENT_SECURITY_POLICY, closed);
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
 }

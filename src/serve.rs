@@ -4,6 +4,8 @@
 //! is what starts. [`Prepared`] has read and checked everything that can be checked without
 //! listening or writing; [`Prepared::start`] opens the ledger and the sockets.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -11,13 +13,13 @@ use tokio::sync::watch;
 
 use crate::asked::Rules;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::facts::FactStore;
 use crate::folder::{self, FolderError, Signature};
 use crate::gate::{Gate, Worker};
-use crate::identity::{Identity, KeyError, Role};
+use crate::identity::{Clients, ClientsError, Identity, KeyError, Role, Tickets};
 use crate::ledger::{Health, Ledger, OpenError};
-use crate::listener::{self, ListenError, Readiness, Server, TlsError};
+use crate::listener::{self, Authorities, ListenError, Readiness, Server, TlsError};
 use crate::metrics::{Follower, Metrics};
 use crate::policy::{LoadError, Policies};
 use crate::reload::{InForce, Keeper, Keeping};
@@ -48,6 +50,19 @@ pub enum StartError {
     /// An issuer's keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The machine clients.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
+    /// A client is to show a certificate, and nobody is asked for one.
+    #[error(
+        "a client in `{}` has a `certificate`; say in configuration key `clients.ca_file` who may \
+         sign it",
+        file.display()
+    )]
+    NoAuthorities {
+        /// The clients file.
+        file: PathBuf,
+    },
     /// An account.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
@@ -60,6 +75,9 @@ pub enum StartError {
     /// The sockets.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// No key for links can be derived.
+    #[error("cannot derive a key from the ledger's key file")]
+    NoKey,
 }
 
 /// Everything that was read and found good.
@@ -84,12 +102,16 @@ impl Prepared {
         // Looked at before it is read: a change between the two is seen as one.
         let read_from = folder::signature(&config.policies.directory).ok();
         let policies = load(&config)?;
+        let identity = Identity::new(&config.issuers, &config.limits, clock.clone())?;
+        if let Some(clients) = &config.clients {
+            identity.put_clients(load_clients(clients, policies.roles())?);
+        }
         Ok(Self {
             read_from,
-            identity: Identity::new(&config.issuers, &config.limits, clock.clone())?,
+            identity,
             accounts: Arc::new(Accounts::new(&config.accounts)?),
             documents: Documents::new(&config.issuers, &config.upstream)?,
-            tls: listener::server_config(&config.listen.certificate, &config.listen.key)?,
+            tls: tls(&config)?,
             policies,
             config,
             clock,
@@ -118,9 +140,10 @@ impl Prepared {
                 header_bytes_max: config.limits.header_bytes_max.as_usize(),
             },
             facts: FactStore::new(&config.facts, clock.clone()),
-            identity,
+            identity: identity.counting(metrics.over_limit()),
             clock: clock.clone(),
             policies: InForce::new(policies),
+            tickets: tickets(&ledger, &config.links)?,
             ledger,
             accounts,
         });
@@ -160,14 +183,10 @@ impl Prepared {
         });
         let server = Server::start(&settings, readiness, metrics, || Worker {
             gate: Arc::clone(&gate),
-            upstream: Upstream::new(
-                Arc::clone(&gate.accounts),
-                config.upstream.clone(),
-                &config.limits,
-            ),
+            upstream: Upstream::new(config.upstream.clone(), &config.limits),
         })?;
         let policies = keeper.start().map_err(ListenError::Worker)?;
-        Ok(Running { server, gate, keys, policies })
+        Ok(Running { server, gate, keys, policies, clients: config.clients })
     }
 }
 
@@ -178,6 +197,14 @@ pub struct Running {
     gate: Arc<Gate>,
     keys: KeyKeeper,
     policies: Keeping,
+    clients: Option<config::Clients>,
+}
+
+/// Tickets under a key that all gates of the ledger have.
+fn tickets(ledger: &Ledger, links: &config::Links) -> Result<Tickets, StartError> {
+    let key = ledger.derived_key("tickets");
+    let tickets = key.and_then(|key| Tickets::new(&key, links.life_seconds.duration()));
+    tickets.ok_or(StartError::NoKey)
 }
 
 /// Loads the policies that a configuration names, and checks what else names their words.
@@ -198,9 +225,46 @@ fn load(config: &Config) -> Result<Policies, StartError> {
     Ok(policies)
 }
 
+/// Reads the clients file, and checks that it goes with the configuration.
+fn load_clients(named: &config::Clients, roles: &BTreeSet<Role>) -> Result<Clients, StartError> {
+    let clients = Clients::load(&named.file, roles)?;
+    match named.ca_file.is_none() && clients.want_certificates() {
+        true => Err(StartError::NoAuthorities { file: named.file.clone() }),
+        false => Ok(clients),
+    }
+}
+
+fn tls(config: &Config) -> Result<rustls::ServerConfig, TlsError> {
+    let (certificate, key) = (&config.listen.certificate, &config.listen.key);
+    let clients = config.clients.as_ref();
+    match clients.and_then(|clients| Some((clients.ca_file.as_deref()?, clients.required))) {
+        Some((file, required)) => {
+            let authorities = Authorities { file, required };
+            listener::server_config_for_clients(certificate, key, authorities)
+        }
+        None => listener::server_config(certificate, key),
+    }
+}
+
 impl Running {
+    /// Loads the clients file now. One that cannot be used leaves the clients as they are.
+    ///
+    /// # Errors
+    /// [`StartError`] names the file, the line and the remedy.
+    pub fn reload_clients(&self) -> Result<(), StartError> {
+        if let Some(named) = &self.clients {
+            let clients = load_clients(named, self.gate.policies.now().roles())?;
+            self.gate.identity.put_clients(clients);
+        }
+        Ok(())
+    }
+
     /// Loads the policy folder now. What comes of it is in the log, the metrics and the ledger.
     pub fn reload(&self) {
+        match self.reload_clients() {
+            Ok(()) => {}
+            Err(error) => tracing::error!(%error, "the clients stay as they are"),
+        }
         self.policies.reload();
     }
 

@@ -22,6 +22,8 @@ pub struct ReplyBody(Kind);
 enum Kind {
     Text(Bytes),
     Disclosure { body: MediaBody, disclosure: Option<OpenDisclosure> },
+    /// A page of a list, and what it discloses of each item, in bytes.
+    Page { body: MediaBody, disclosures: Vec<(OpenDisclosure, u64)> },
 }
 
 impl ReplyBody {
@@ -40,6 +42,16 @@ impl ReplyBody {
         }
         Self(Kind::Disclosure { body, disclosure: Some(disclosure) })
     }
+
+    /// A page of a list, with the disclosures that pay for its items.
+    #[must_use]
+    pub fn page(body: MediaBody, disclosures: Vec<(OpenDisclosure, u64)>) -> Self {
+        if body.is_over() {
+            disclosures.into_iter().for_each(|(one, _)| one.close(Ending::Complete));
+            return Self::text(Bytes::new());
+        }
+        Self(Kind::Page { body, disclosures })
+    }
 }
 
 impl Body for ReplyBody {
@@ -54,6 +66,15 @@ impl Body for ReplyBody {
             Kind::Text(text) if text.is_empty() => return Poll::Ready(None),
             Kind::Text(text) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
             Kind::Disclosure { body, disclosure } => (body, disclosure),
+            Kind::Page { body, disclosures } => {
+                let next = ready!(body.poll_bytes(cx));
+                // A page lies in memory and leaves it in one piece.
+                for (mut disclosure, bytes) in disclosures.drain(..) {
+                    disclosure.count(bytes);
+                    disclosure.close(Ending::Complete);
+                }
+                return Poll::Ready(next.map(|bytes| bytes.map(Frame::data)));
+            }
         };
         let next = ready!(body.poll_bytes(cx));
         let ending = match &next {
@@ -80,14 +101,14 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Text(text) => text.is_empty(),
-            Kind::Disclosure { body, .. } => body.is_over(),
+            Kind::Disclosure { body, .. } | Kind::Page { body, .. } => body.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Kind::Disclosure { body, .. } => {
+            Kind::Disclosure { body, .. } | Kind::Page { body, .. } => {
                 body.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
             }
         }

@@ -37,7 +37,7 @@ static RUNTIME: LazyLock<Runtime> =
 fuzz_target!(|text: &[u8]| {
     let Ok(value) = HeaderValue::from_bytes(text) else { return };
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    if let Ok(caller) = RUNTIME.block_on(IDENTITY.identify(&headers)) {
+    if let Ok(caller) = RUNTIME.block_on(IDENTITY.identify(&headers, None)) {
         panic!("identified as {caller:?}");
     }
 });

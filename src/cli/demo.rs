@@ -22,7 +22,7 @@ use crate::listener;
 use crate::serve::{Prepared, Running};
 use crate::standin::{
     Direction, RecordingStatus, SampleAudio, SampleRecording, StandIn, StandInAccount,
-    StandInSettings,
+    StandInSettings, Ways,
 };
 use crate::telemetry;
 
@@ -291,6 +291,7 @@ fn standin(tls: rustls::ServerConfig, secret: &str, now: Timestamp) -> StandInSe
         audio: SampleAudio::Conversation,
         from: "+13055550123".to_owned(),
         to: "+13055550188".to_owned(),
+        ..SampleRecording::default()
     };
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut tls = tls;
@@ -307,7 +308,9 @@ fn standin(tls: rustls::ServerConfig, secret: &str, now: Timestamp) -> StandInSe
                 recording(RECENT, "CA00000000000000000000000000000021", 21, 42),
                 recording(OLD, "CA00000000000000000000000000000425", 425, 30),
             ],
+            ..StandInAccount::default()
         }],
+        ways: Ways::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! standard output, what goes wrong to standard error.
 
 mod check;
+mod client;
 mod config;
 mod demo;
 mod derive;
@@ -52,6 +53,7 @@ enum Command {
     Ledger(ledger::Ledger),
     Replay(replay::Replay),
     Witness(witness::Witness),
+    Client(client::Client),
     Token(token::Token),
 }
 
@@ -119,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Ledger(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Witness(command) => command.run(),
+        Command::Client(command) => command.run(),
         Command::Token(command) => command.run(),
     };
     exit.into()

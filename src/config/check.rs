@@ -1,5 +1,7 @@
 //! Reading the file, resolving what it names, and checking that the keys fit together.
 
+use crate::media::Product;
+
 use super::{BTreeSet, Config, ConfigError, Duration, Issuer, Path, PathBuf, Secret};
 
 impl Config {
@@ -32,6 +34,7 @@ impl Config {
         config.check_listen()?;
         config.check_accounts(environment)?;
         config.check_issuers()?;
+        config.check_clients()?;
         config.check_ledger(environment)?;
         Ok(config)
     }
@@ -47,7 +50,9 @@ impl Config {
         let made = [&mut ledger.directory, &mut ledger.key_file];
         let made = made.into_iter().filter(|path| !path.as_os_str().is_empty());
         let may = accounts.chain(issuers).chain(postgres).chain(named).flatten();
-        for path in fixed.into_iter().chain(made).chain(may) {
+        let clients = self.clients.iter_mut();
+        let clients = clients.flat_map(|c| std::iter::once(&mut c.file).chain(&mut c.ca_file));
+        for path in fixed.into_iter().chain(made).chain(may).chain(clients) {
             *path = folder.join(&*path);
         }
     }
@@ -128,11 +133,23 @@ impl Config {
         if self.accounts.is_empty() {
             return Err(wrong("account", "add an [[account]] table for each Twilio account"));
         }
+        let names = self.listen.names.clone();
         let mut sids = BTreeSet::new();
         for account in &mut self.accounts {
             let key = |name: &str| format!("account.{name} of {}", account.sid);
-            if !sids.insert(account.sid) {
-                return Err(wrong("account.sid", format!("{} is listed twice", account.sid)));
+            let all = account.subaccounts.iter().chain([&account.sid]);
+            let places = account.names.iter().map(String::as_str);
+            let places: Vec<&str> = places.chain(account.names.is_empty().then_some("")).collect();
+            for sid in all {
+                for place in &places {
+                    if !sids.insert((*sid, (*place).to_owned())) {
+                        let problem = format!(
+                            "{sid} is listed twice; the same account in two regions needs \
+                             `names` that tell them apart"
+                        );
+                        return Err(wrong("account.sid", problem));
+                    }
+                }
             }
             let upstream = account.upstream.strip_suffix('/').unwrap_or(&account.upstream);
             if !is_https_origin(upstream) {
@@ -141,11 +158,37 @@ impl Config {
                 return Err(wrong(key("upstream"), problem));
             }
             account.upstream = upstream.to_owned();
+            for (product, url) in &mut account.upstreams {
+                let name = format!("account.upstreams.{product} of {}", account.sid);
+                if Product::read(product).is_none_or(|product| product == Product::Api) {
+                    let known = "the products are video, live, mcs, intelligence and iam";
+                    return Err(wrong(name, known));
+                }
+                *url = url.strip_suffix('/').unwrap_or(url).to_owned();
+                if !is_https_origin(url) {
+                    let problem = "must be `https://` and a host name, with an optional port";
+                    return Err(wrong(name, problem));
+                }
+            }
+            if let Some(name) = account.names.iter().find(|name| !names.contains(*name)) {
+                let problem = format!("`{name}` is not one of `listen.names`");
+                return Err(wrong(format!("account.names of {}", account.sid), problem));
+            }
             let of = format!(" of {}", account.sid);
             let named = (&account.secret_file, &account.secret_env);
             account.secret = read_secret("account.secret", &of, named, environment)?;
         }
         Ok(())
+    }
+
+    fn check_clients(&self) -> Result<(), ConfigError> {
+        match &self.clients {
+            Some(clients) if clients.required && clients.ca_file.is_none() => {
+                let problem = "name the authorities in `clients.ca_file`, too";
+                Err(wrong("clients.required", problem))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_issuers(&self) -> Result<(), ConfigError> {
@@ -171,6 +214,10 @@ impl Issuer {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if self.name.is_empty() || self.name.len() > 32 || !self.name.bytes().all(plain) {
             let problem = "1 to 32 lower-case letters, digits and hyphens";
+            return Err(wrong("issuer.name", problem));
+        }
+        if self.name == super::CLIENT_ISSUER {
+            let problem = "`client` stands for machine clients; choose another";
             return Err(wrong("issuer.name", problem));
         }
         match (&self.jwks_url, &self.jwks_file) {
@@ -240,7 +287,7 @@ fn wrong(key: impl Into<String>, problem: impl Into<String>) -> ConfigError {
 
 /// The TOML reader quotes a value of the wrong kind; what it quotes may be a secret that was put
 /// under the wrong key.
-fn without_values(message: &str) -> String {
+pub(crate) fn without_values(message: &str) -> String {
     for kind in ["invalid type", "invalid value", "unknown variant"] {
         if message.starts_with(kind) {
             let expected = message.rsplit_once(", expected ").map_or("another value", |(_, e)| e);
@@ -250,6 +297,7 @@ fn without_values(message: &str) -> String {
     message.to_owned()
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// The line of a byte, counted from 1.
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()
 }

@@ -1,40 +1,44 @@
 //! What is known of a recording when a decision is made.
 //!
 //! [`FactStore::gather`] answers with [`Facts`] no older than the configured age, or says which
-//! fact is missing. It reads Twilio's Recording and Call resources through a [`MetadataSource`]
-//! (the upstream, in `serve`), once for however many requests wait for the same recording, and
+//! fact is missing. It reads Twilio's resources (`resources.rs`) through a [`MetadataSource`] (the
+//! upstream, in `serve`): what was made from a recording has the recording's facts. It reads once for however many requests wait for the same recording, and
 //! keeps the answer in memory. Consent is known to nobody yet: no source for it is wired, so it
 //! is [`Consent::Unknown`] for every recording, [`Register`] is empty, and every clause that needs
 //! more refuses.
 
-mod recording;
-
-pub use recording::{CallLegs, Recording};
+mod resources;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::media::{AccountSid, Artefact, CallSid, Direction, MetadataRef, RecordingSid};
+use crate::media::{AccountSid, Artefact, CallSid, Direction, MediaSid, MetadataRef, SidKind};
 use crate::notice::{Circumstance, ConsentForm, Made, NoticeVersion};
 use crate::purpose::Purpose;
 use crate::words::words;
+use resources::Told;
 
 /// The facts of one recording, with the time at which they were true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The account it belongs to, as Twilio says.
     pub account: AccountSid,
-    /// The recording.
-    pub recording: RecordingSid,
+    /// The recording, or what else was recorded or sent: what the facts are about.
+    pub recording: MediaSid,
     /// When Twilio was asked.
     pub as_of: Timestamp,
     /// The parent leg, if the recording has one (a conference's may not).
     pub call: Option<CallSid>,
+    /// The conference, if it was one.
+    pub conference: Option<MediaSid>,
+    /// The video room, if it was one.
+    pub room: Option<MediaSid>,
     /// When the recording started: this fixes which notice governs it.
     pub started_at: Timestamp,
     /// Its length in seconds.
@@ -45,6 +49,8 @@ pub struct Facts {
     pub status: RecordingStatus,
     /// True if Twilio stores it encrypted with the organisation's key.
     pub encrypted: bool,
+    /// How, in Twilio's words: what opens it for who has the organisation's key.
+    pub encryption: Option<Arc<Value>>,
     /// Who called whom; `None` when it is not known.
     pub direction: Option<Direction>,
     /// The two ends of the call; empty when they are not known.
@@ -61,23 +67,33 @@ impl Facts {
     /// Facts of a completed recording of which only its start is known: what policy tests and
     /// trials begin with.
     #[must_use]
-    pub fn bare(account: AccountSid, recording: RecordingSid, started_at: Timestamp) -> Self {
+    pub fn bare(account: AccountSid, recording: MediaSid, started_at: Timestamp) -> Self {
         Self {
             account,
             recording,
             as_of: started_at,
             call: None,
+            conference: None,
+            room: None,
             started_at,
             duration_seconds: 0,
             channels: 1,
             status: RecordingStatus::Completed,
             encrypted: false,
+            encryption: None,
             direction: None,
             numbers: Numbers::default(),
             consent: Consent::Unknown,
             artefact: Artefact::Audio,
             register: Register::default(),
         }
+    }
+
+    /// Whether it belongs to this call, conference or room.
+    #[must_use]
+    pub fn is_of(&self, scope: MediaSid) -> bool {
+        let call = self.call.map(MediaSid::from);
+        [call, self.conference, self.room].contains(&Some(scope))
     }
 
     /// When the call ended, which is when retention starts to count.
@@ -239,6 +255,14 @@ pub enum FactsError {
     },
 }
 
+impl FactsError {
+    /// True if asking again later may well tell.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Unavailable(_))
+    }
+}
+
 /// Where metadata is read: the upstream. A seam, because the pure parts are tested without one.
 pub trait MetadataSource: Send + Sync {
     /// Reads one resource as JSON bytes.
@@ -254,7 +278,7 @@ pub struct FactStore {
     clock: Clock,
     age_max: Duration,
     unsettled_age_max: Duration,
-    cache: moka::future::Cache<(AccountSid, RecordingSid), Arc<Facts>>,
+    cache: moka::future::Cache<(MetadataRef, Artefact), Arc<Facts>>,
 }
 
 impl FactStore {
@@ -275,33 +299,40 @@ impl FactStore {
         }
     }
 
-    /// The facts of a recording, no older than the configured age.
+    /// The facts about what this resource describes, or was made from, as an artefact of this
+    /// kind; no older than the configured age.
     ///
     /// # Errors
     /// [`FactsError`]; nothing is remembered of a failure. Facts that took so long to read that
     /// they are too old by now are a failure, too.
     pub async fn gather(
         &self,
-        account: AccountSid,
-        recording: RecordingSid,
+        about: MetadataRef,
+        artefact: Artefact,
         source: &impl MetadataSource,
     ) -> Result<Arc<Facts>, FactsError> {
-        let key = (account, recording);
+        let key = (about, artefact);
         if let Some(facts) = self.cache.get(&key).await {
             if self.is_young(&facts) {
                 return Ok(facts);
             }
             self.cache.invalidate(&key).await;
         }
-        let read = self.read(account, recording, source);
-        let read = self.cache.try_get_with(key, read).await;
-        let facts = read.map_err(|error| (*error).clone())?;
+        let read = self.cache.try_get_with(key, self.read(about, artefact, source));
+        let facts = read.await.map_err(|error| (*error).clone())?;
         match self.is_young(&facts) {
             true => Ok(facts),
             false => {
                 self.cache.invalidate(&key).await;
                 Err(FactsError::Unavailable("it took longer than facts may grow old".to_owned()))
             }
+        }
+    }
+
+    /// Forgets what is known of a resource, since it has changed.
+    pub async fn forget(&self, about: MetadataRef) {
+        for artefact in Artefact::ALL {
+            self.cache.invalidate(&(about, *artefact)).await;
         }
     }
 
@@ -316,46 +347,75 @@ impl FactStore {
 
     async fn read(
         &self,
-        account: AccountSid,
-        recording: RecordingSid,
+        about: MetadataRef,
+        artefact: Artefact,
         source: &impl MetadataSource,
     ) -> Result<Arc<Facts>, FactsError> {
         let as_of = self.clock.now();
-        let json = source.read(MetadataRef::Recording(account, recording)).await?;
-        let read = Recording::read(&json, account, recording)?;
-        let legs = match read.call {
-            Some(call) => legs(account, call, source).await?,
-            None => CallLegs::default(),
+        let (mut subject, mut told) = fetch(about, source).await?;
+        if let Some(recording) = told.recording {
+            (subject, told) = fetch(named(about.account(), recording)?.even_deleted(), source).await?;
+        } else if about.sid().kind() == SidKind::Transcription {
+            return Err(FactsError::Missing { fact: "recording of the transcription" });
+        }
+        let room = told.room.filter(|_| told.started_at.is_none());
+        if let Some(room) = room {
+            told.started_at = fetch(named(about.account(), room)?, source).await?.1.started_at;
+        }
+        let started_at = told.started_at;
+        let started_at = started_at.ok_or(FactsError::Missing { fact: "time of what was said" })?;
+        if let Some(call) = told.call.filter(|call| MediaSid::from(*call) != subject) {
+            let call = named(about.account(), call.into())?;
+            (told.direction, told.numbers) = legs(call, source).await?;
+        }
+        let artefact = match (artefact, told.artefact) {
+            // A track of a video room is a picture or a voice.
+            (Artefact::Video, Some(own)) => own,
+            (asked, _) => asked,
         };
         Ok(Arc::new(Facts {
-            account,
-            recording,
+            account: about.account(),
+            recording: subject,
             as_of,
-            call: read.call,
-            started_at: read.started_at,
-            duration_seconds: read.duration_seconds,
-            channels: read.channels,
-            status: read.status,
-            encrypted: read.encrypted,
-            direction: legs.direction,
-            numbers: legs.numbers,
+            call: told.call,
+            conference: told.conference,
+            room: told.room,
+            started_at,
+            duration_seconds: told.duration_seconds,
+            channels: told.channels,
+            status: told.status,
+            encrypted: told.encryption.is_some(),
+            encryption: told.encryption,
+            direction: told.direction,
+            numbers: told.numbers,
             consent: Consent::Unknown,
-            artefact: Artefact::Audio,
+            artefact,
             register: Register::default(),
         }))
     }
 }
 
+fn named(account: AccountSid, sid: MediaSid) -> Result<MetadataRef, FactsError> {
+    MetadataRef::named(account, sid).ok_or(FactsError::Malformed { what: "parent" })
+}
+
+async fn fetch(
+    what: MetadataRef,
+    source: &impl MetadataSource,
+) -> Result<(MediaSid, Told), FactsError> {
+    let json = source.read(what).await?;
+    Ok((what.sid(), resources::read(&json, &what)?))
+}
+
 /// A call that Twilio no longer has leaves its ends unknown; any other failure to read it leaves no
 /// facts at all, since the next try may well tell.
 async fn legs(
-    account: AccountSid,
-    call: CallSid,
+    call: MetadataRef,
     source: &impl MetadataSource,
-) -> Result<CallLegs, FactsError> {
-    match source.read(MetadataRef::Call(account, call)).await {
-        Ok(json) => CallLegs::read(&json, account, call),
-        Err(FactsError::NoSuchRecording) => Ok(CallLegs::default()),
+) -> Result<(Option<Direction>, Numbers), FactsError> {
+    match fetch(call, source).await {
+        Ok((_, told)) => Ok((told.direction, told.numbers)),
+        Err(FactsError::NoSuchRecording) => Ok((None, Numbers::default())),
         Err(other) => Err(other),
     }
 }

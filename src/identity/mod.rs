@@ -1,24 +1,39 @@
 //! Who is asking: a request's proof becomes a [`Caller`], or a [`Stranger`] with the reason.
 //!
-//! In comes the header block, out comes a caller with roles of the policy vocabulary. The proof is
-//! a bearer token (RFC 6750) signed by a configured issuer (`token.rs` reads it, `keys.rs` holds
-//! the issuers' keys). A verified token is remembered under the SHA-256 of its text, never longer
-//! than it lives and never across a change of the issuer's keys. This room decides nothing about
-//! recordings and never logs a token.
+//! In come the header block and the connection's certificate, out comes a caller with roles of the
+//! policy vocabulary. The proof of a person or a service is a bearer token (RFC 6750) signed by a
+//! configured issuer (`token.rs` reads it, `keys.rs` holds the issuers' keys); that of a machine
+//! client is an id and a secret (RFC 7617), a certificate, or both (`client.rs`; `clients.rs` reads
+//! the file). A verified token is remembered under the SHA-256 of its text, never longer than it
+//! lives and never across a change of the issuer's keys; a client is looked up each time, so that
+//! one that is disabled is refused at once. This room decides nothing about recordings and never
+//! logs a token or a secret.
 
+mod basic;
+mod bucket;
+mod certificate;
+mod client;
+mod clients;
 mod keys;
+mod ticket;
 mod token;
 
+pub use bucket::Rate;
+pub use certificate::{CertificateName, NotACertificateName, Peer, PeerCertificate};
+pub use client::{Known, Unadmitted};
+pub use clients::{Client, Clients, ClientsError, Digest, SECRETS_MAX, SecretHash, is_id};
 pub use keys::{KeyError, KeySource};
+pub use ticket::Tickets;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::clock::Clock;
 use crate::config;
@@ -28,7 +43,8 @@ use keys::IssuerKeys;
 /// A caller who proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Unique over all issuers: the issuer's short name, `|`, and its subject.
+    /// Unique over all issuers: the issuer's short name, `|`, and its subject; of a machine client
+    /// `client|` and its id.
     pub id: String,
     /// Roles of the vocabulary, sorted, without doubles. May be empty.
     pub roles: Arc<[Role]>,
@@ -43,9 +59,10 @@ pub struct Caller {
 /// What proved who the caller is, in a form that proves nothing to who reads it later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// The `iss` claim.
+    /// The `iss` claim; `client` where a machine client proved itself.
     pub issuer: String,
-    /// The key that verified it, if the issuer names its keys.
+    /// The key that verified it, if the issuer names its keys. Of a client the first hex digits of
+    /// its secret's SHA-256, or `cert:` and those of its certificate's.
     pub key_id: Option<String>,
     /// The token's own id (`jti`), if it has one.
     pub token_id: Option<String>,
@@ -116,15 +133,87 @@ pub enum Stranger {
     /// It lives longer than the issuer is allowed to say.
     #[error("the token's lifetime is longer than is accepted")]
     LivesTooLong,
+    /// A ticket in the URL that is none of ours, is for something else, or has expired.
+    #[error("the link has expired, or is not one that was given for this")]
+    Ticket,
     /// The issuer's keys cannot be had. Not the caller's fault.
     #[error("the issuer's keys cannot be had at the moment")]
     KeysUnavailable,
+    /// No proof at all, where clients may prove themselves, too.
+    #[error("a bearer token, or a client's id and secret, is needed")]
+    NoProof,
+    /// A scheme other than `Bearer` and `Basic`, where clients may prove themselves.
+    #[error("only bearer tokens, or a client's id and secret, are accepted")]
+    UnknownScheme,
+    /// Not an id and a secret in base64.
+    #[error("the client's id and secret are malformed: {0}")]
+    BadPair(&'static str),
+    /// No such client, or not its secret. The two are not told apart.
+    #[error("the client's id or secret is wrong")]
+    WrongSecret,
+    /// The client is switched off.
+    #[error("the client is disabled")]
+    Disabled,
+    /// The client's time is over.
+    #[error("the client has expired")]
+    ClientExpired,
+    /// The client has a certificate and a secret, and showed only the secret.
+    #[error("the client's certificate is needed beside its secret")]
+    NoCertificate,
+    /// The client has a certificate and a secret, and showed only the certificate.
+    #[error("the client's secret is needed beside its certificate")]
+    NoSecret,
+    /// No client has a name of the certificate.
+    #[error("the certificate is no client's")]
+    UnknownCertificate,
+    /// Several clients have names of the certificate.
+    #[error("the certificate is more than one client's")]
+    AmbiguousCertificate,
+    /// The certificate has expired since the connection was made.
+    #[error("the certificate has expired")]
+    CertificateExpired,
 }
 
-/// The issuers and what was verified of late.
+impl Stranger {
+    /// True if a bearer token was shown and is at fault (RFC 6750, 3.1).
+    #[must_use]
+    pub fn is_of_token(self) -> bool {
+        match self {
+            Self::TwoTokens
+            | Self::OtherScheme
+            | Self::Malformed(_)
+            | Self::Algorithm
+            | Self::UnknownIssuer
+            | Self::UnknownKey
+            | Self::BadSignature
+            | Self::WrongAudience
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::LivesTooLong
+            | Self::KeysUnavailable => true,
+            Self::Ticket
+            | Self::NoToken
+            | Self::NoProof
+            | Self::UnknownScheme
+            | Self::BadPair(_)
+            | Self::WrongSecret
+            | Self::Disabled
+            | Self::ClientExpired
+            | Self::NoCertificate
+            | Self::NoSecret
+            | Self::UnknownCertificate
+            | Self::AmbiguousCertificate
+            | Self::CertificateExpired => false,
+        }
+    }
+}
+
+/// The issuers, what was verified of late, and the clients.
 #[derive(Debug)]
 pub struct Identity {
     clock: Clock,
+    clients: RwLock<Option<Arc<Clients>>>,
+    over_limit: Counter,
     issuers: Vec<Issuer>,
     token_bytes_max: usize,
     verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
@@ -192,16 +281,45 @@ impl Identity {
                 .max_capacity(limits.tokens_max.get())
                 .expire_after(ForAsLongAsItLives)
                 .build(),
+            clients: RwLock::new(None),
+            over_limit: Counter::default(),
             clock,
         })
     }
 
-    /// Proves who sent these headers.
+    /// Proves who sent these headers on a connection with this certificate. The header decides who
+    /// asks; without one, the certificate does.
     ///
     /// # Errors
     /// [`Stranger`] with the first thing that is wrong.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Stranger> {
-        let token = bearer_token(headers, self.token_bytes_max)?;
+    pub async fn identify(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&PeerCertificate>,
+    ) -> Result<Known, Stranger> {
+        let clients = self.clients();
+        match (authorization(headers)?, clients) {
+            (None, None) => Err(Stranger::NoToken),
+            (None, Some(clients)) => {
+                let certificate = certificate.ok_or(Stranger::NoProof)?;
+                clients.by_certificate(certificate, self.clock.now())
+            }
+            (Some((scheme, token)), _) if scheme.eq_ignore_ascii_case("bearer") => {
+                self.by_token(token).await.map(Known::by_token)
+            }
+            (Some((scheme, pair)), Some(clients)) if scheme.eq_ignore_ascii_case("basic") => {
+                clients.by_secret(&basic::Pair::read(pair)?, certificate, self.clock.now())
+            }
+            (Some(_), Some(_)) => Err(Stranger::UnknownScheme),
+            (Some(_), None) => Err(Stranger::OtherScheme),
+        }
+    }
+
+    async fn by_token(&self, token: &str) -> Result<Arc<Caller>, Stranger> {
+        // LIMIT: a longer token is refused before anything in it is looked at.
+        if token.len() > self.token_bytes_max {
+            return Err(Stranger::Malformed("longer than the configured limit"));
+        }
         let digest = sha256(token.as_bytes());
         if let Some(verified) = self.verified.get(&digest) {
             if self.still_holds(&verified) {
@@ -275,22 +393,16 @@ impl Identity {
     }
 }
 
-fn bearer_token(headers: &HeaderMap, bytes_max: usize) -> Result<&str, Stranger> {
+/// The scheme and the rest of the `Authorization` header, if there is one.
+fn authorization(headers: &HeaderMap) -> Result<Option<(&str, &str)>, Stranger> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Stranger::NoToken)?;
+    let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Stranger::TwoTokens);
     }
     let text = value.to_str().map_err(|_| Stranger::Malformed("not ASCII"))?;
-    let (scheme, token) = text.split_once(' ').ok_or(Stranger::OtherScheme)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Stranger::OtherScheme);
-    }
-    // LIMIT: a longer token is refused before anything in it is looked at.
-    if token.len() > bytes_max {
-        return Err(Stranger::Malformed("longer than the configured limit"));
-    }
-    Ok(token)
+    // What has no blank is no scheme that is known here.
+    Ok(Some(text.split_once(' ').unwrap_or(("", text))))
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -22,7 +22,7 @@ use super::AppendError;
 use super::commit::{Clear, Commitments, commit};
 use crate::facts::{Facts, Labels, Numbers};
 use crate::identity::{Caller, Role};
-use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, RecordingSid};
+use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, MediaSid};
 use crate::notice::{Circumstance, ConsentForm, NoticeVersion};
 use crate::policy::{Action, Citation, Decision, Ground, Permit, Stated};
 use crate::purpose::Purpose;
@@ -370,7 +370,12 @@ struct MediaForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<u8>,
     form: &'static str,
-    recording: RecordingSid,
+    /// What was asked for, if it is not the recording itself but made from it, or a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    /// What the facts are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<MediaSid>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -407,7 +412,7 @@ pub(super) fn intent(
         decision: DecisionForm::of(permit.decision()),
         facts: FactsForm::of(facts),
         id,
-        media: MediaForm::of(&question.media),
+        media: MediaForm::of(&question.media, Some(facts.recording)),
         method: ask.method,
         purpose: question.purpose.as_ref().map(Purpose::as_str),
         range: ask.range.as_deref(),
@@ -439,7 +444,7 @@ pub(super) fn refusal(
         detail: refused.detail.as_deref(),
         facts: refused.facts.as_deref().map(FactsForm::of),
         id,
-        media: MediaForm::of(&refused.media),
+        media: MediaForm::of(&refused.media, refused.facts.as_ref().map(|facts| facts.recording)),
         method: ask.method,
         purpose: refused.purpose.as_ref().map(Purpose::as_str),
         range: ask.range.as_deref(),
@@ -575,14 +580,21 @@ impl<'a> FactsForm<'a> {
 }
 
 impl MediaForm {
-    fn of(media: &MediaRef) -> Self {
-        let channels = match media.form {
-            Form::Audio { channels: Some(Channels::Mono), .. } => Some(1),
-            Form::Audio { channels: Some(Channels::Dual), .. } => Some(2),
-            Form::Audio { channels: None, .. } | Form::Metadata => None,
-        };
-        let MediaRef { account, recording, .. } = *media;
-        Self { account, channels, form: media.form_name(), recording }
+    /// `about` is what the facts are about, if there are any.
+    fn of(media: &MediaRef, about: Option<MediaSid>) -> Self {
+        let channels = media.channels().map(|channels| match channels {
+            Channels::Mono => 1,
+            Channels::Dual => 2,
+        });
+        let form = media.row().form;
+        let recording = about.or_else(|| media.subject().map(|subject| subject.sid()));
+        let plain = recording.zip(Form::read(form));
+        let plain = plain.map(|(sid, form)| MediaRef::recording(media.account, sid, form));
+        let same = plain.is_some_and(|plain| plain.row().serves == media.row().serves)
+            && media.sid() == recording
+            && media.scope().is_none();
+        let path = (!same).then(|| media.url("", &[]));
+        Self { account: media.account, channels, form, path, recording }
     }
 }
 
@@ -597,12 +609,12 @@ mod tests {
     use super::*;
     use crate::facts::Register;
     use crate::identity::Proof;
-    use crate::media::{AudioFormat, Direction};
+    use crate::media::Direction;
 
     fn refused() -> Refused {
         let account = "AC00000000000000000000000000000001".parse().unwrap();
         let recording = "RE00000000000000000000000000000002".parse().unwrap();
-        let form = Form::Audio { format: AudioFormat::Mp3, channels: Some(Channels::Dual) };
+        let media = MediaRef::recording(account, recording, Form::Mp3);
         Refused {
             caller: Some(Arc::new(Caller {
                 id: "staff|\u{e9}\"\\\u{1}\u{7f}\u{2028}".to_owned(),
@@ -617,7 +629,7 @@ mod tests {
                 },
             })),
             action: Action::Access,
-            media: MediaRef { account, recording, form },
+            media: media.with_channels(Some(Channels::Dual)),
             purpose: "staff-training".parse().ok(),
             stated: Stated {
                 circumstances: vec![Circumstance::Reference, Circumstance::Reason],

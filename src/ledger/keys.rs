@@ -9,7 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use aws_lc_rs::{hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -106,6 +106,7 @@ fn make(path: &Path, origin: &str) -> Result<(), KeyFileError> {
 pub struct Sealing {
     wrap: RandomizedNonceKey,
     blind: hmac::Key,
+    source: Prk,
 }
 
 impl std::fmt::Debug for Sealing {
@@ -121,15 +122,16 @@ impl Sealing {
             return None;
         }
         let source = Salt::new(HKDF_SHA256, b"noticegate ledger").extract(secret);
-        let derive = |label: &'static [u8]| -> Option<[u8; 32]> {
-            let mut key = [0u8; 32];
-            source.expand(&[label], HKDF_SHA256).ok()?.fill(&mut key).ok()?;
-            Some(key)
-        };
         Some(Self {
-            wrap: RandomizedNonceKey::new(&AES_256_GCM, &derive(b"wrap")?).ok()?,
-            blind: hmac::Key::new(hmac::HMAC_SHA256, &derive(b"blind")?),
+            wrap: RandomizedNonceKey::new(&AES_256_GCM, &derive(&source, "wrap")?).ok()?,
+            blind: hmac::Key::new(hmac::HMAC_SHA256, &derive(&source, "blind")?),
+            source,
         })
+    }
+
+    /// A key of 32 bytes for another purpose, the same at every gate of this ledger.
+    pub(super) fn derived(&self, label: &'static str) -> Option<[u8; 32]> {
+        derive(&self.source, label)
     }
 
     /// The name of a person that only this secret can find again.
@@ -150,6 +152,12 @@ impl Sealing {
         let key = open(&self.wrap, b"person", wrapped)?;
         RandomizedNonceKey::new(&AES_256_GCM, &key).ok().map(PersonSeal)
     }
+}
+
+fn derive(source: &Prk, label: &'static str) -> Option<[u8; 32]> {
+    let mut key = [0u8; 32];
+    source.expand(&[label.as_bytes()], HKDF_SHA256).ok()?.fill(&mut key).ok()?;
+    Some(key)
 }
 
 /// What seals and opens what is known of one person.

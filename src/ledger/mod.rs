@@ -131,6 +131,7 @@ pub struct Ledger {
     clock: Clock,
     timeout: Duration,
     strangers: Arc<Strangers>,
+    sealing: Arc<keys::Sealing>,
 }
 
 /// What follows behind the entries, in a folder of this gate's own.
@@ -186,7 +187,7 @@ impl Ledger {
             store,
             lock,
             clock: clock.clone(),
-            sealer: Sealer::new(sealing),
+            sealer: Sealer::new(Arc::clone(&sealing)),
             policies: texts(policies),
         };
         let writer = Arc::new(Writer::start(start)?);
@@ -200,6 +201,7 @@ impl Ledger {
             followers: Arc::new(Followers { each: followers, _lock: folder_lock }),
             clock,
             timeout: settings.timeout_ms.duration(),
+            sealing,
             strangers: Arc::new(Strangers {
                 per_second: settings.stranger_entries_per_second.get(),
                 window: AtomicU64::new(0),
@@ -311,6 +313,13 @@ impl Ledger {
     #[must_use]
     pub fn health(&self) -> Health {
         self.writer.health()
+    }
+
+    /// A key for another purpose, derived from the ledger's secret: the same at all its gates.
+    /// `None` if it cannot be derived.
+    #[must_use]
+    pub fn derived_key(&self, label: &'static str) -> Option<[u8; 32]> {
+        self.sealing.derived(label)
     }
 
     /// How far the checkpoints and the search index have come.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::facts::{Consent, Facts, Labels, Numbers, RecordingStatus, Register};
 use crate::identity::{Caller, Proof, Role};
 use crate::media::{
-    AccountSid, Artefact, AudioFormat, CallSid, Channels, Direction, Form, MediaRef, RecordingSid,
+    AccountSid, Artefact, CallSid, Channels, Direction, Form, MediaRef, MediaSid, Target,
 };
 use crate::notice::{Circumstance, ConsentForm};
 use crate::policy::{Action, Decision, Question, Reason, Stated};
@@ -153,7 +153,9 @@ struct MediaForm<'a> {
     #[serde(borrow)]
     form: Cow<'a, str>,
     #[serde(borrow)]
-    recording: Cow<'a, str>,
+    path: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    recording: Option<Cow<'a, str>>,
 }
 
 /// Reads the decision that an entry records.
@@ -221,18 +223,23 @@ fn read_media(media: &MediaForm<'_>) -> Option<MediaRef> {
         Some(2) => Some(Channels::Dual),
         Some(_) => return None,
     };
-    let form = match &*media.form {
-        "wav" => Form::Audio { format: AudioFormat::Wav, channels },
-        "mp3" => Form::Audio { format: AudioFormat::Mp3, channels },
-        "metadata" => Form::Metadata,
-        _ => return None,
-    };
     let account: AccountSid = media.account.parse().ok()?;
-    Some(MediaRef { account, recording: media.recording.parse().ok()?, form })
+    if let Some(path) = &media.path {
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (&**path, None),
+        };
+        let mut media = Target::parse(path, query).ok()?.media;
+        media.account = account;
+        return Some(media);
+    }
+    let recording = media.recording.as_deref()?.parse().ok()?;
+    let form = Form::read(&media.form)?;
+    Some(MediaRef::recording(account, recording, form).with_channels(channels))
 }
 
 fn read_facts(facts: FactsForm<'_>, labels: LabelsForm, media: &MediaForm<'_>) -> Option<Facts> {
-    let recording: RecordingSid = media.recording.parse().ok()?;
+    let recording: MediaSid = media.recording.as_deref()?.parse().ok()?;
     let call: Option<CallSid> = facts.call.map(|call| call.parse()).transpose().ok()?;
     let LabelsForm { call_type, department, labels, line } = labels;
     let word = |word: &Option<Cow<'_, str>>| word.as_deref().map(str::to_owned);
@@ -241,11 +248,14 @@ fn read_facts(facts: FactsForm<'_>, labels: LabelsForm, media: &MediaForm<'_>) -
         recording,
         as_of: facts.as_of,
         call,
+        conference: None,
+        room: None,
         started_at: facts.started_at,
         duration_seconds: facts.duration_seconds,
         channels: facts.channels,
         status: RecordingStatus::read(&facts.status)?,
         encrypted: facts.encrypted,
+        encryption: None,
         direction: match word(&facts.direction) {
             Some(direction) => Some(Direction::read(&direction)?),
             None => None,

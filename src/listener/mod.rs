@@ -10,7 +10,7 @@ mod operations;
 mod tls;
 
 pub use operations::Readiness;
-pub use tls::{TlsError, server_config};
+pub use tls::{Authorities, TlsError, server_config, server_config_for_clients};
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -32,6 +32,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config;
 use crate::gate::Worker;
+use crate::identity::{Peer, PeerCertificate};
 use crate::metrics::Metrics;
 use io::WriteTimeout;
 
@@ -237,17 +238,21 @@ impl Seat {
             Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
         };
         tls.get_mut().1.set_buffer_limit(Some(BUFFER_BYTES));
+        let leaf = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let certificate = leaf.map(|leaf| Arc::new(PeerCertificate::read(leaf)));
+        let address = peer;
+        let peer = Peer { address, certificate };
         let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
         let ended = match is_h2 {
             true => self.http2(tls, peer).await,
             false => self.http1(tls, peer).await,
         };
         if let Err(error) = ended {
-            tracing::debug!(%peer, %error, "connection ended badly");
+            tracing::debug!(peer = %address, %error, "connection ended badly");
         }
     }
 
-    async fn http1(&self, tls: TlsStream<WriteTimeout>, peer: SocketAddr) -> hyper::Result<()> {
+    async fn http1(&self, tls: TlsStream<WriteTimeout>, peer: Peer) -> hyper::Result<()> {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout_ms.duration())
@@ -264,7 +269,7 @@ impl Seat {
         connection.await
     }
 
-    async fn http2(&self, tls: TlsStream<WriteTimeout>, peer: SocketAddr) -> hyper::Result<()> {
+    async fn http2(&self, tls: TlsStream<WriteTimeout>, peer: Peer) -> hyper::Result<()> {
         let mut http = http2::Builder::new(TokioExecutor::new());
         let header_bytes = u32::try_from(self.limits.header_bytes_max.get()).unwrap_or(u32::MAX);
         http.timer(TokioTimer::new())
@@ -286,7 +291,7 @@ impl Seat {
 
     fn service(
         &self,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> impl hyper::service::Service<
         http::Request<Incoming>,
         Response = http::Response<crate::stream::ReplyBody>,
@@ -295,8 +300,8 @@ impl Seat {
     > + use<> {
         let worker = Arc::clone(&self.worker);
         service_fn(move |request| {
-            let worker = Arc::clone(&worker);
-            async move { Ok::<_, Infallible>(worker.answer(request, peer).await) }
+            let (worker, peer) = (Arc::clone(&worker), peer.clone());
+            async move { Ok::<_, Infallible>(worker.answer(request, &peer).await) }
         })
     }
 }

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig};
 
 /// Certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,14 @@ pub enum TlsError {
         /// What is wrong.
         problem: String,
     },
+    /// The authorities cannot be used.
+    #[error("cannot use the authorities in `{}`", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// What rustls says.
+        source: rustls::server::VerifierBuilderError,
+    },
     /// Key and certificate do not go together, or rustls does not take them.
     #[error("cannot use the certificate `{}` with its key", path.display())]
     Unusable {
@@ -32,29 +42,73 @@ pub enum TlsError {
     },
 }
 
+/// Who may sign clients' certificates.
+#[derive(Clone, Copy, Debug)]
+pub struct Authorities<'a> {
+    /// Their certificates, PEM.
+    pub file: &'a Path,
+    /// True if nobody may connect without a certificate of theirs.
+    pub required: bool,
+}
+
 /// TLS 1.3 and 1.2 with the suites of rustls (AEAD and ECDHE only), HTTP/2 before HTTP/1.1.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
 pub fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let failed = |what, path: &Path, problem: String| TlsError::Read {
-        what,
-        path: path.to_owned(),
-        problem,
-    };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| failed("certificate", certificate, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(failed("certificate", certificate, "there is none in it".to_owned()));
+    build(certificate, key, WebPkiClientVerifier::no_client_auth())
+}
+
+/// The same, asking callers for a certificate. One that is expired, of another authority or not
+/// for TLS clients ends the handshake. Revocation lists are not looked at: a client is switched
+/// off in the clients file.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn server_config_for_clients(
+    certificate: &Path,
+    key: &Path,
+    authorities: Authorities<'_>,
+) -> Result<ServerConfig, TlsError> {
+    let Authorities { file, required } = authorities;
+    let unusable = |source| TlsError::Authorities { path: file.to_owned(), source };
+    let mut roots = RootCertStore::empty();
+    for authority in certificates("authorities", file)? {
+        roots.add(authority).map_err(|error| failed("authorities", file, error.to_string()))?;
     }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
+    build(certificate, key, verifier.build().map_err(unusable)?)
+}
+
+fn failed(what: &'static str, path: &Path, problem: String) -> TlsError {
+    TlsError::Read { what, path: path.to_owned(), problem }
+}
+
+fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| failed(what, path, error.to_string()))?;
+    match found.is_empty() {
+        true => Err(failed(what, path, "there is none in it".to_owned())),
+        false => Ok(found),
+    }
+}
+
+fn build(
+    certificate: &Path,
+    key: &Path,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, TlsError> {
+    let chain = certificates("certificate", certificate)?;
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| failed("private key", key, error.to_string()))?;
     let unusable = |source| TlsError::Unusable { path: certificate.to_owned(), source };
     let mut tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(unusable)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain, private)
         .map_err(unusable)?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -1,6 +1,5 @@
 //! What can be done with media, and of which kind it is.
 
-use super::{Form, MediaRef};
 use crate::words::words;
 
 words! {
@@ -21,15 +20,6 @@ words! {
 impl Action {
     /// Everything but deletion: what a prohibition means when it does not say.
     pub const USES: [Self; 3] = [Self::Access, Self::Describe, Self::Share];
-
-    /// The action that a reference asks for.
-    #[must_use]
-    pub fn on(media: &MediaRef) -> Self {
-        match media.form {
-            Form::Audio { .. } => Self::Access,
-            Form::Metadata => Self::Describe,
-        }
-    }
 }
 
 words! {

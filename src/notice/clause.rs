@@ -165,6 +165,10 @@ words! {
         OnTheCall = "on-the-call",
         /// The caller manages the agent on the call.
         ManagesAgent = "manages-agent",
+        /// Personal details were taken out of what is served.
+        Redacted = "redacted",
+        /// What is served is encrypted with a key that the gate does not hold.
+        StillEncrypted = "still-encrypted",
     }
 }
 
@@ -200,6 +204,10 @@ words! {
         OnTheCall = "on-the-call",
         /// The caller manages the agent on the call.
         ManagesAgent = "manages-agent",
+        /// Personal details were taken out of what is served.
+        Redacted = "redacted",
+        /// What is served is encrypted with a key that the gate does not hold.
+        StillEncrypted = "still-encrypted",
     }
 }
 
@@ -223,7 +231,9 @@ impl Circumstance {
             | Self::Contract
             | Self::PartOnly
             | Self::OnTheCall
-            | Self::ManagesAgent => true,
+            | Self::ManagesAgent
+            | Self::Redacted
+            | Self::StillEncrypted => true,
             Self::GuardianConsent
             | Self::Announcement
             | Self::OpenCase

@@ -254,6 +254,8 @@ pub(crate) fn need(need: Need) -> &'static str {
         Need::PartOnly => "only a stated part is given",
         Need::OnTheCall => "the caller took part in the call",
         Need::ManagesAgent => "the caller manages the agent on the call",
+        Need::Redacted => "personal details were taken out",
+        Need::StillEncrypted => "it stays encrypted, with a key that the gate does not hold",
     }
 }
 

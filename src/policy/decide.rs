@@ -141,6 +141,14 @@ pub enum Reason {
     Undecidable(Undecidable),
 }
 
+impl Reason {
+    /// True if it is about the request alone, whatever it asks for.
+    #[must_use]
+    pub fn is_of_request(&self) -> bool {
+        matches!(self, Self::NoPurpose | Self::PurposeNotOfToken | Self::UnknownPurpose)
+    }
+}
+
 /// The clause that comes nearest to permitting what was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Near {

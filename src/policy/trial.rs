@@ -17,7 +17,7 @@ use super::{Citation, Ground, Policies, Question, Reason, Stated, Verdict};
 use crate::facts::{Consent, Facts, Labels, Register};
 use crate::identity::{Caller, Proof, Role};
 use crate::media::{
-    AccountSid, Action, Artefact, AudioFormat, Direction, Form, MediaRef, RecordingSid,
+    AccountSid, Action, Artefact, Direction, Form, MediaRef, MediaSid,
 };
 use crate::notice::{
     Circumstance, Clause, ConsentForm, Effect, Kind, Notice, NoticeVersion, Problem, Rule,
@@ -50,7 +50,7 @@ pub(super) fn caller(roles: impl IntoIterator<Item = Role>) -> Arc<Caller> {
 
 /// Facts of a recording of which only its start is known.
 pub(super) fn bare_facts(started_at: Timestamp) -> Facts {
-    Facts::bare(AccountSid::ZERO, RecordingSid::ZERO, started_at)
+    Facts::bare(AccountSid::ZERO, MediaSid::ZERO, started_at)
 }
 
 /// The reference that an action on a recording goes through.
@@ -58,10 +58,10 @@ pub(super) fn media(action: Action, facts: &Facts) -> MediaRef {
     let form = match action {
         Action::Describe => Form::Metadata,
         Action::Access | Action::Share | Action::Delete => {
-            Form::Audio { format: AudioFormat::Unnamed, channels: None }
+            Form::Wav
         }
     };
-    MediaRef { account: facts.account, recording: facts.recording, form }
+    MediaRef::recording(facts.account, facts.recording, form)
 }
 
 /// A use of recordings.

@@ -161,11 +161,12 @@ impl TwilioError {
         Self { status, code, message }
     }
 
-    /// JSON for paths that end in `.json`, XML for all others.
+    /// JSON for paths that end in `.json` and for all products but the oldest, else XML.
     pub(super) fn into_answer(self, path: &str) -> Answer {
         let Self { status, code, message } = self;
         let more_info = format!("https://www.twilio.com/docs/errors/{code}");
-        let answer = if path.ends_with(".json") {
+        let is_json = path.ends_with(".json") || path.starts_with("/v");
+        let answer = if is_json {
             let body = json!({
                 "code": code,
                 "message": message,
@@ -202,8 +203,9 @@ pub(super) fn s3_error(status: StatusCode, code: &str, message: &str) -> Answer 
     Answer::text(status, "application/xml", body)
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// Text as XML writes it, within elements and within attributes.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -1,148 +1,239 @@
-//! The listener that plays api.twilio.com.
+//! The listener that plays Twilio's hosts.
 //!
-//! In: the head of a request and its faults. Out: an [`Answer`]: media or a redirect to it,
-//! metadata, or Twilio's error. The order is Twilio's: credentials, then existence, then the
-//! parameters. Media that is processing, absent or deleted must look just like unknown media.
+//! In: the head of a request, its body and its faults. Out: an [`Answer`]: media or a redirect to
+//! it, JSON, or Twilio's error. The order is Twilio's: credentials, then the method, then
+//! existence, then the parameters. A path without an account is the account's whose credentials
+//! came. Media that is processing, absent or deleted must look just like unknown media.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_RANGE};
 use http::request::Parts;
 use http::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::{Answer, TwilioError};
-use super::library::ChannelsError;
-use super::media::{self, MediaFailure};
-use super::metadata;
+use super::cdn::Presigned;
+use super::library::Holding;
+use super::media::{File, MediaFailure};
 use super::misbehaviour::{Faults, RedirectTarget};
-use super::route::{Route, parameter};
+use super::page::Listing;
+use super::query::Query;
+use super::route::Route;
 use super::server::Shared;
-use super::settings::{MediaFormat, RecordingStatus};
+use super::{insight, message, metadata, service, video, voice, xml};
+
+/// What the answer to a request can be.
+pub(super) type Reply = Result<Answer, TwilioError>;
 
 /// Answers one request.
-pub(super) async fn answer(shared: &Shared, head: &Parts, faults: &Faults) -> Answer {
+pub(super) async fn answer(shared: &Shared, head: &Parts, body: &[u8], faults: &Faults) -> Answer {
     let path = head.uri.path();
     if let Some((status, retry_after)) = faults.status {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let error = TwilioError::of_status(status, path);
         return error.into_answer(path).retry_after(retry_after);
     }
-    match decide(shared, head, faults).await {
+    match decide(shared, head, body, faults).await {
         Ok(answer) => answer,
         Err(error) => error.into_answer(path),
     }
 }
 
-async fn decide(shared: &Shared, head: &Parts, faults: &Faults) -> Result<Answer, TwilioError> {
+async fn decide(shared: &Shared, head: &Parts, body: &[u8], faults: &Faults) -> Reply {
     let path = head.uri.path();
     let error = |status| TwilioError::of_status(status, path);
     let route = Route::of_api(path);
-    if !is_authentic(shared, head, route.account()) {
-        return Err(error(StatusCode::UNAUTHORIZED));
-    }
-    if head.method != Method::GET && head.method != Method::HEAD {
+    let asked = authenticate(shared, head, faults, route.account())
+        .ok_or_else(|| error(StatusCode::UNAUTHORIZED))?;
+    let method_fits = match (&head.method, route) {
+        (&Method::POST, route) => matches!(route, Route::ValidateToken { .. }),
+        (_, Route::ValidateToken { .. }) => false,
+        (&Method::DELETE, route) => route.is_deletable() || route == Route::Unknown,
+        (method, _) => *method == Method::GET || *method == Method::HEAD,
+    };
+    if !method_fits {
         return Err(TwilioError { code: 20004, ..error(StatusCode::METHOD_NOT_ALLOWED) });
     }
-    let not_found = || error(StatusCode::NOT_FOUND);
     match route {
-        Route::Unknown => Err(not_found()),
-        Route::Media { account, sid, format } => {
-            media_answer(shared, head, faults, Wanted { account, sid, format }).await
-        }
-        Route::Recording { account, sid } => {
-            let held = shared.library.find(account, sid).ok_or_else(not_found)?;
-            let shows_deleted = parameter(head.uri.query(), "IncludeSoftDeleted") == Some("true");
-            if held.recording.status == RecordingStatus::Deleted && !shows_deleted {
-                return Err(not_found());
-            }
-            Ok(json_answer(metadata::recording(account, &held, &shared.api_origin), faults))
-        }
-        Route::Call { account, sid } => {
-            let held = shared.library.find_call(account, sid).ok_or_else(not_found)?;
-            Ok(json_answer(metadata::call(account, sid, &held), faults))
-        }
+        Route::Media { within, sid, format, .. } => voice::media(&asked, within, sid, format).await,
+        Route::Voice { what, .. } => voice::answer(&asked, what),
+        Route::Message { what, .. } => message::answer(&asked, what),
+        Route::Video(what) => video::answer(&asked, what),
+        Route::Service { service, sid, content } => service::media(&asked, service, sid, content),
+        Route::Transcript(what) => insight::answer(&asked, what),
+        Route::ValidateToken { .. } => Ok(service::token(&asked, body)),
+        Route::Unknown => Err(asked.not_found()),
     }
 }
 
-struct Wanted<'a> {
-    account: &'a str,
-    sid: &'a str,
-    format: MediaFormat,
+/// An authentic request and all that is needed to answer it.
+pub(super) struct Asked<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) head: &'a Parts,
+    pub(super) faults: &'a Faults,
+    pub(super) account: String,
+    pub(super) holding: Holding,
+    pub(super) query: Query,
 }
 
-async fn media_answer(
-    shared: &Shared,
-    head: &Parts,
-    faults: &Faults,
-    wanted: Wanted<'_>,
-) -> Result<Answer, TwilioError> {
-    let path = head.uri.path();
-    let error = |status| TwilioError::of_status(status, path);
-    let held = shared
-        .library
-        .find(wanted.account, wanted.sid)
-        .filter(|held| held.recording.status == RecordingStatus::Completed)
-        .ok_or_else(|| error(StatusCode::NOT_FOUND))?;
-    let requested = parameter(head.uri.query(), "RequestedChannels");
-    // A value that is no small number is as wrong as 3.
-    let requested = requested.map(|value| value.parse().unwrap_or(0));
-    let channels = held.channels_for(requested).map_err(channels_error)?;
-    if let Some((to, status)) = &faults.redirect {
-        let location = match to {
-            RedirectTarget::Url(url) => url.clone(),
-            RedirectTarget::OwnCdn { hops } => cdn_url(shared, &wanted, channels, *hops),
+impl Asked<'_> {
+    /// The path as sent.
+    pub(super) fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    /// Whether it is a wish to delete.
+    pub(super) fn is_delete(&self) -> bool {
+        self.head.method == Method::DELETE
+    }
+
+    /// Twilio's error of this status for this path.
+    pub(super) fn error(&self, status: StatusCode) -> TwilioError {
+        TwilioError::of_status(status, self.path())
+    }
+
+    /// The answer where there is nothing.
+    pub(super) fn not_found(&self) -> TwilioError {
+        self.error(StatusCode::NOT_FOUND)
+    }
+
+    /// The answer to a parameter nobody can make sense of.
+    pub(super) fn bad_parameter(&self, name: &str) -> TwilioError {
+        let message = format!("Parameter '{name}' is not valid");
+        TwilioError { code: 20001, message, ..self.error(StatusCode::BAD_REQUEST) }
+    }
+
+    /// A parameter that is `true` or `false`.
+    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, TwilioError> {
+        match self.query.get(name) {
+            None => Ok(default),
+            Some("true" | "True") => Ok(true),
+            Some("false" | "False") => Ok(false),
+            Some(_) => Err(self.bad_parameter(name)),
+        }
+    }
+
+    /// 200 and this JSON, or what a rule makes of it; as XML where the path asks for that.
+    pub(super) fn json(&self, mut json: Value) -> Answer {
+        for patch in &self.faults.replace_json {
+            metadata::merge(&mut json, patch);
+        }
+        let (content_type, mut text) = if self.path().ends_with(".xml") {
+            ("application/xml", xml::document(self.path(), &json))
+        } else {
+            ("application/json", json.to_string())
         };
-        return Ok(Answer::redirect(*status, &location));
+        if self.faults.break_json {
+            // The closing brace goes: what is left looks like JSON up to its last byte.
+            text.pop();
+        }
+        Answer::text(StatusCode::OK, content_type, text)
     }
-    match media::answer(head, held, wanted.format, channels, faults.ignore_range).await {
-        Ok(answer) => Ok(answer),
-        Err(MediaFailure::Rendering) => Err(error(StatusCode::INTERNAL_SERVER_ERROR)),
-        Err(MediaFailure::Range { length }) => {
-            let answer = error(StatusCode::RANGE_NOT_SATISFIABLE).into_answer(path);
-            Ok(answer.with_text(CONTENT_RANGE, &format!("bytes */{length}")))
+
+    /// One page of a list.
+    pub(super) fn list(&self, listing: Listing<'_>) -> Reply {
+        match listing.page(self.path(), &self.query) {
+            Ok(page) => Ok(self.json(page)),
+            Err(bad) => Err(self.bad_parameter(bad.0)),
+        }
+    }
+
+    /// The samples of a list that were not deleted.
+    pub(super) fn kept<'s, T>(
+        &self,
+        samples: &'s [T],
+        sid: impl Fn(&T) -> &str,
+    ) -> impl Iterator<Item = &'s T> {
+        samples.iter().filter(move |sample| !self.holding.is_deleted(sid(sample)))
+    }
+
+    /// The answer to a GET or a DELETE of one sample that may be there.
+    pub(super) fn one<T>(
+        &self,
+        sample: Option<T>,
+        sid: &str,
+        json: impl FnOnce(T) -> Value,
+    ) -> Reply {
+        let sample = sample.ok_or_else(|| self.not_found())?;
+        if self.is_delete() {
+            self.shared.library.delete(&self.account, sid);
+            return Ok(Answer::empty(StatusCode::NO_CONTENT));
+        }
+        Ok(self.json(json(sample)))
+    }
+
+    /// A pre-signed URL of an object on the CDN.
+    pub(super) fn presigned(&self, key: &str, expires: Option<u32>) -> String {
+        let path = format!("/{}/{key}", self.account);
+        Presigned { path: &path, channels: None, hops: 0, expires }.on(self.shared)
+    }
+
+    /// The redirect to an object that is there, with `redirect_to` in its body.
+    pub(super) fn redirect(&self, status: u16, key: &str) -> Reply {
+        let (location, status) = self.location(status, key)?;
+        let body = json!({ "redirect_to": location }).to_string();
+        let answer = Answer::text(status_of(status), "application/json", body);
+        Ok(answer.with_text(http::header::LOCATION, &location))
+    }
+
+    /// The same without a body.
+    pub(super) fn bare_redirect(&self, status: u16, key: &str) -> Reply {
+        let (location, status) = self.location(status, key)?;
+        Ok(Answer::redirect(status, &location))
+    }
+
+    fn location(&self, status: u16, key: &str) -> Result<(String, u16), TwilioError> {
+        self.shared.library.object(&self.account, key).ok_or_else(|| self.not_found())?;
+        let expires = match self.query.get("Ttl").map(str::parse) {
+            None => None,
+            Some(Ok(seconds)) => Some(seconds),
+            Some(Err(_)) => return Err(self.bad_parameter("Ttl")),
+        };
+        let path = format!("/{}/{key}", self.account);
+        let own = |hops: u8| {
+            Presigned { path: &path, channels: None, hops: hops.saturating_sub(1), expires }
+                .on(self.shared)
+        };
+        Ok(match &self.faults.redirect {
+            None => (own(1), status),
+            Some((RedirectTarget::OwnCdn { hops }, status)) => (own(*hops), *status),
+            Some((RedirectTarget::Url(url), status)) => (url.clone(), *status),
+        })
+    }
+
+    /// The bytes of a file.
+    pub(super) fn file(&self, file: File) -> Reply {
+        match file.answer(self.head, self.faults) {
+            Ok(answer) => Ok(answer),
+            Err(MediaFailure::Rendering) => Err(self.error(StatusCode::INTERNAL_SERVER_ERROR)),
+            Err(MediaFailure::Range { length }) => {
+                let answer = self.error(StatusCode::RANGE_NOT_SATISFIABLE).into_answer(self.path());
+                Ok(answer.with_text(CONTENT_RANGE, &format!("bytes */{length}")))
+            }
         }
     }
 }
 
-fn channels_error(error: ChannelsError) -> TwilioError {
-    let (code, message) = match error {
-        ChannelsError::NoDual => {
-            (16113, "Cannot download a dual-channel presentation of a mono recording")
-        }
-        ChannelsError::Malformed => (20001, "Parameter 'RequestedChannels' is not valid"),
-    };
-    TwilioError { status: StatusCode::BAD_REQUEST, code, message: message.to_owned() }
-}
-
-/// A pre-signed URL on the CDN that redirects `hops - 1` more times before it gives the media.
-fn cdn_url(shared: &Shared, wanted: &Wanted<'_>, channels: u8, hops: u8) -> String {
-    let path = format!("/{}/{}.{}", wanted.account, wanted.sid, wanted.format.extension());
-    let mut extra = vec![format!("x-channels={channels}")];
-    if hops > 1 {
-        extra.push(format!("x-hops={}", hops.saturating_sub(1)));
-    }
-    format!("{}{}", shared.cdn_origin, shared.signer.sign(&path, &extra))
-}
-
-fn json_answer(mut json: Value, faults: &Faults) -> Answer {
-    for patch in &faults.replace_json {
-        metadata::merge(&mut json, patch);
-    }
-    let mut text = json.to_string();
-    if faults.break_json {
-        // The closing brace goes: what is left looks like JSON up to its last byte.
-        text.pop();
-    }
-    Answer::text(StatusCode::OK, "application/json", text)
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND)
 }
 
 /// Basic credentials of a known account, and of the one in the path if there is one.
-fn is_authentic(shared: &Shared, head: &Parts, account: Option<&str>) -> bool {
-    let Some((user, password)) = basic_credentials(head) else {
-        return false;
-    };
-    account.is_none_or(|account| account == user) && shared.library.is_token(&user, &password)
+fn authenticate<'a>(
+    shared: &'a Shared,
+    head: &'a Parts,
+    faults: &'a Faults,
+    path_account: Option<&str>,
+) -> Option<Asked<'a>> {
+    let (user, password) = basic_credentials(head)?;
+    let account = shared.library.authenticate(&user, &password)?;
+    if path_account.is_some_and(|wanted| wanted != account) {
+        return None;
+    }
+    let holding = shared.library.holding(&account)?;
+    let query = Query::read(head.uri.query());
+    Some(Asked { shared, head, faults, account, holding, query })
 }
 
 fn basic_credentials(head: &Parts) -> Option<(String, String)> {

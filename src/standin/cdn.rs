@@ -9,13 +9,13 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::answer::{Answer, s3_error};
-use super::media::{self, MediaFailure};
+use super::media::{File, MediaFailure};
 use super::misbehaviour::Faults;
-use super::route::{Route, parameter};
+use super::route::{CdnRoute, parameter};
 use super::seen::path_and_query;
 use super::server::Shared;
 use super::settings::RecordingStatus;
-use super::signature::Signature;
+use super::signature::{EXPIRES_SECONDS, Signature};
 
 /// Answers one request.
 pub(super) async fn answer(shared: &Shared, head: &Parts, faults: &Faults) -> Answer {
@@ -31,18 +31,12 @@ pub(super) async fn answer(shared: &Shared, head: &Parts, faults: &Faults) -> An
     if hops > 0 {
         return next_hop(shared, path, query, hops);
     }
-    let missing = || s3_error(StatusCode::NOT_FOUND, "NoSuchKey", "The key does not exist.");
-    let Route::Media { account, sid, format } = Route::of_cdn(path) else {
-        return missing();
+    let file = match find(shared, path, query).await {
+        Some(Ok(file)) => file,
+        Some(Err(_)) => return status_error(500),
+        None => return s3_error(StatusCode::NOT_FOUND, "NoSuchKey", "The key does not exist."),
     };
-    let held = shared.library.find(account, sid);
-    let Some(held) = held.filter(|held| held.recording.status == RecordingStatus::Completed) else {
-        return missing();
-    };
-    let Ok(channels) = held.channels_for(number(query, "x-channels")) else {
-        return missing();
-    };
-    match media::answer(head, held, format, channels, faults.ignore_range).await {
+    match file.answer(head, faults) {
         Ok(answer) => answer,
         Err(MediaFailure::Rendering) => status_error(500),
         Err(MediaFailure::Range { length }) => {
@@ -51,6 +45,24 @@ pub(super) async fn answer(shared: &Shared, head: &Parts, faults: &Faults) -> An
                 .with_text(CONTENT_RANGE, &format!("bytes */{length}"))
         }
     }
+}
+
+async fn find(
+    shared: &Shared,
+    path: &str,
+    query: Option<&str>,
+) -> Option<Result<File, MediaFailure>> {
+    let route = CdnRoute::read(path)?;
+    let Some((sid, format)) = route.recording() else {
+        let object = shared.library.object(route.account, route.key)?;
+        return Some(Ok(File::object(&object)));
+    };
+    let held = shared.library.find(route.account, sid)?;
+    if held.recording.status != RecordingStatus::Completed {
+        return None;
+    }
+    let channels = held.channels_for(number(query, "x-channels")).ok()?;
+    Some(File::recording(held, format, channels).await)
 }
 
 /// The answer to a request that has no right to be here.
@@ -75,13 +87,38 @@ fn refuse(shared: &Shared, head: &Parts) -> Option<Answer> {
 }
 
 fn next_hop(shared: &Shared, path: &str, query: Option<&str>, hops: u8) -> Answer {
-    let channels: u8 = number(query, "x-channels").unwrap_or(1);
-    let mut extra = vec![format!("x-channels={channels}")];
-    if hops > 1 {
-        extra.push(format!("x-hops={}", hops.saturating_sub(1)));
+    let channels: Option<u8> = number(query, "x-channels");
+    let expires = parameter(query, "X-Amz-Expires").and_then(|seconds| seconds.parse().ok());
+    let url = Presigned { path, channels, hops: hops.saturating_sub(1), expires };
+    Answer::redirect(302, &url.on(shared))
+}
+
+/// A URL on the CDN in the making.
+#[derive(Clone, Copy)]
+pub(super) struct Presigned<'a> {
+    /// `/{AC}/` and the key.
+    pub(super) path: &'a str,
+    /// For a voice recording.
+    pub(super) channels: Option<u8>,
+    /// Further redirects until the file.
+    pub(super) hops: u8,
+    /// For how many seconds it claims to be valid.
+    pub(super) expires: Option<u32>,
+}
+
+impl Presigned<'_> {
+    /// The URL itself.
+    pub(super) fn on(self, shared: &Shared) -> String {
+        let mut extra = Vec::new();
+        if let Some(channels) = self.channels {
+            extra.push(format!("x-channels={channels}"));
+        }
+        if self.hops > 0 {
+            extra.push(format!("x-hops={}", self.hops));
+        }
+        let expires = self.expires.unwrap_or(EXPIRES_SECONDS);
+        format!("{}{}", shared.cdn_origin, shared.signer.sign(self.path, expires, &extra))
     }
-    let location = format!("{}{}", shared.cdn_origin, shared.signer.sign(path, &extra));
-    Answer::redirect(302, &location)
 }
 
 fn number(query: Option<&str>, name: &str) -> Option<u8> {

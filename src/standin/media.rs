@@ -1,17 +1,20 @@
 //! Media answers: the same for the API and for the CDN.
 //!
-//! In: a recording, a format, a number of channels, and the request's head. Out: 200, 206, 304
-//! or 416 with `ETag`, `Last-Modified` and `Accept-Ranges`. Twilio does not document these
-//! headers; S3, which serves its media, sends them. Synthesis runs off the async threads.
+//! In: a file and the request's head. Out: 200, 206, 304 or 416 with `ETag`, `Last-Modified` and
+//! `Accept-Ranges`. Twilio does not document these headers; S3, which serves its media, sends
+//! them. Synthesis runs off the async threads.
 
 use std::sync::Arc;
 
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
 
 use super::answer::Answer;
 use super::library::{HeldRecording, Rendered};
+use super::misbehaviour::Faults;
+use super::objects::Object;
 use super::range::{Selection, Validators, is_current, select};
 use super::settings::MediaFormat;
 
@@ -24,37 +27,66 @@ pub(super) enum MediaFailure {
     Range { length: u64 },
 }
 
-/// Makes the answer to a GET or HEAD of media that is there.
-pub(super) async fn answer(
-    head: &Parts,
-    held: Arc<HeldRecording>,
-    format: MediaFormat,
-    channels: u8,
-    ignore_range: bool,
-) -> Result<Answer, MediaFailure> {
-    let ended_at = held.ended_at();
-    let rendered = tokio::task::spawn_blocking(move || held.render(format, channels))
-        .await
-        .map_err(|_| MediaFailure::Rendering)?
-        .map_err(|_| MediaFailure::Rendering)?;
-    let etag = rendered.etag.clone();
-    let validators = Validators { etag: &etag, modified_seconds: ended_at.as_second() };
-    let selection = if ignore_range || head.method == Method::HEAD {
-        Selection::Whole
-    } else {
-        select(&head.headers, rendered.length, validators)
-    };
-    let answer = if is_current(&head.headers, validators) {
-        Answer::empty(StatusCode::NOT_MODIFIED)
-    } else {
-        body_of(rendered, selection)?
-            .with(CONTENT_TYPE, HeaderValue::from_static(format.content_type()))
-    };
-    let modified = ended_at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    Ok(answer
-        .with_text(ETAG, &etag)
-        .with_text(LAST_MODIFIED, &modified)
-        .with(ACCEPT_RANGES, HeaderValue::from_static("bytes")))
+/// A file about to be served.
+pub(super) struct File {
+    rendered: Rendered,
+    content_type: String,
+    modified: Timestamp,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl File {
+    /// A voice recording, synthesised now if need be.
+    pub(super) async fn recording(
+        held: Arc<HeldRecording>,
+        format: MediaFormat,
+        channels: u8,
+    ) -> Result<Self, MediaFailure> {
+        let modified = held.ended_at();
+        let rendered = tokio::task::spawn_blocking(move || held.render(format, channels))
+            .await
+            .map_err(|_| MediaFailure::Rendering)?
+            .map_err(|_| MediaFailure::Rendering)?;
+        let content_type = format.content_type().to_owned();
+        Ok(Self { rendered, content_type, modified, headers: Vec::new() })
+    }
+
+    /// Any other file.
+    pub(super) fn object(object: &Object) -> Self {
+        Self {
+            rendered: object.rendered.clone(),
+            content_type: object.content_type.clone(),
+            modified: object.modified,
+            headers: object.headers.clone(),
+        }
+    }
+
+    /// Makes the answer to a GET or HEAD of it.
+    pub(super) fn answer(self, head: &Parts, faults: &Faults) -> Result<Answer, MediaFailure> {
+        let etag = match faults.etag_serial {
+            Some(serial) => format!("\"{}\"", serial.simple()),
+            None => self.rendered.etag.clone(),
+        };
+        let validators = Validators { etag: &etag, modified_seconds: self.modified.as_second() };
+        let selection = if faults.ignore_range || head.method == Method::HEAD {
+            Selection::Whole
+        } else {
+            select(&head.headers, self.rendered.length, validators)
+        };
+        let mut answer = if is_current(&head.headers, validators) {
+            Answer::empty(StatusCode::NOT_MODIFIED)
+        } else {
+            body_of(self.rendered, selection)?.with_text(CONTENT_TYPE, &self.content_type)
+        };
+        for (name, value) in &self.headers {
+            answer = answer.with_text(HeaderName::from_static(name), value);
+        }
+        let modified = self.modified.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        Ok(answer
+            .with_text(ETAG, &etag)
+            .with_text(LAST_MODIFIED, &modified)
+            .with(ACCEPT_RANGES, HeaderValue::from_static("bytes")))
+    }
 }
 
 fn body_of(rendered: Rendered, selection: Selection) -> Result<Answer, MediaFailure> {

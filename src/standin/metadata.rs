@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::library::HeldRecording;
-use super::settings::{Direction, RecordingStatus};
+use super::route::Within;
+use super::settings::{Direction, RecordingStatus, SampleRecording};
 
 /// A call rings this long before its recording begins, and ends a moment after it.
 const RINGING: SignedDuration = SignedDuration::from_secs(4);
@@ -17,36 +18,62 @@ const PRICE_PER_MINUTE: u64 = 250;
 /// Twilio's error code for "absent: only silence was recorded".
 const ABSENT_SILENT: u32 = 16102;
 
-/// The Recording object.
-pub(super) fn recording(account: &str, held: &HeldRecording, origin: &str) -> Value {
+/// The Recording object, in the variant of the list it is asked for in. Those of a call and of a
+/// conference have neither links nor a media URL.
+pub(super) fn recording(
+    account: &str,
+    within: Within<'_>,
+    held: &HeldRecording,
+    origin: &str,
+) -> Value {
     let sample = &held.recording;
-    let path = format!("/2010-04-01/Accounts/{account}/Recordings/{}", sample.sid);
+    let base = format!("/2010-04-01/Accounts/{account}");
+    let path = match within {
+        Within::Account => format!("{base}/Recordings/{}", sample.sid),
+        Within::Call(of) => format!("{base}/Calls/{of}/Recordings/{}", sample.sid),
+        Within::Conference(of) => format!("{base}/Conferences/{of}/Recordings/{}", sample.sid),
+    };
     let stored = matches!(sample.status, RecordingStatus::Completed | RecordingStatus::Deleted);
     let duration = if stored { sample.duration_seconds.to_string() } else { "-1".to_owned() };
-    json!({
+    let price = stored.then(|| match within {
+        Within::Call(_) => price_number(sample.duration_seconds),
+        Within::Account | Within::Conference(_) => price(sample.duration_seconds).into(),
+    });
+    let mut json = json!({
         "account_sid": account,
         "api_version": "2010-04-01",
         "call_sid": sample.call_sid,
-        "conference_sid": null,
+        "conference_sid": sample.conference_sid,
         "channels": sample.channels,
         "date_created": rfc_2822(sample.started_at),
         "date_updated": rfc_2822(held.ended_at()),
         "start_time": rfc_2822(sample.started_at),
-        "price": stored.then(|| price(sample.duration_seconds)),
+        "price": price,
         "price_unit": "USD",
         "duration": duration,
         "sid": sample.sid,
-        "source": source(sample.direction),
+        "source": source(sample),
         "status": sample.status.as_str(),
         "error_code": (sample.status == RecordingStatus::Absent).then_some(ABSENT_SILENT),
         "uri": format!("{path}.json"),
-        "subresource_uris": {
-            "add_on_results": format!("{path}/AddOnResults.json"),
-            "transcriptions": format!("{path}/Transcriptions.json"),
-        },
-        "encryption_details": null,
-        "media_url": format!("{origin}{path}"),
-    })
+    });
+    let details = held.envelope().map_or(Value::Null, |envelope| envelope.details.clone());
+    let rest = match within {
+        Within::Account => json!({
+            "subresource_uris": {
+                "add_on_results": format!("{path}/AddOnResults.json"),
+                "transcriptions": format!("{path}/Transcriptions.json"),
+            },
+            "encryption_details": details,
+            "media_url": format!("{origin}{path}"),
+        }),
+        Within::Call(_) => json!({ "encryption_details": details, "track": "both" }),
+        Within::Conference(_) => json!({ "encryption_details": details }),
+    };
+    if let (Value::Object(json), Value::Object(rest)) = (&mut json, rest) {
+        json.extend(rest);
+    }
+    json
 }
 
 /// The Call object, as far as one of its recordings tells.
@@ -87,6 +114,32 @@ pub(super) fn call(account: &str, call_sid: &str, held: &HeldRecording) -> Value
     })
 }
 
+/// One exchange of a call with its application: here it was told of the recording.
+pub(super) fn call_event(account: &str, held: &HeldRecording, origin: &str) -> Value {
+    let sample = &held.recording;
+    let url = format!("{origin}/2010-04-01/Accounts/{account}/Recordings/{}", sample.sid);
+    json!({
+        "request": {
+            "url": "https://example.com/recorded",
+            "method": "POST",
+            "parameters": {
+                "account_sid": account,
+                "call_sid": sample.call_sid,
+                "from": sample.from,
+                "to": sample.to,
+                "recording_sid": sample.sid,
+                "recording_url": url,
+            },
+        },
+        "response": {
+            "response_code": 200,
+            "content_type": "text/xml",
+            "response_body": "<Response/>",
+            "date_created": rfc_2822(held.ended_at()),
+        },
+    })
+}
+
 /// Merges a patch in as RFC 7396 says: null deletes, objects merge, all else replaces. Keys that
 /// stay keep their place.
 pub(super) fn merge(target: &mut Value, patch: &Value) {
@@ -103,21 +156,33 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-fn source(direction: Direction) -> &'static str {
-    match direction {
+fn source(sample: &SampleRecording) -> &'static str {
+    match sample.direction {
+        _ if sample.conference_sid.is_some() => "Conference",
         Direction::Inbound | Direction::OutboundDial => "DialVerb",
         Direction::OutboundApi => "OutboundAPI",
     }
 }
 
-fn price(duration_seconds: u32) -> String {
+/// The same as a number, as some schemas have it.
+pub(super) fn price_number(duration_seconds: u32) -> Value {
+    price(duration_seconds).parse::<f64>().map_or(Value::Null, Value::from)
+}
+
+pub(super) fn price(duration_seconds: u32) -> String {
     let minutes = u64::from(duration_seconds.div_ceil(60).max(1));
     let amount = minutes.saturating_mul(PRICE_PER_MINUTE);
     format!("-{}.{:05}", amount / 100_000, amount % 100_000)
 }
 
-fn rfc_2822(time: Timestamp) -> String {
+/// A time as the 2010-04-01 API writes it.
+pub(super) fn rfc_2822(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
+/// A time as the newer products write it.
+pub(super) fn iso_8601(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// `+13055550123` as `(305) 555-0123`; numbers of other countries as they are.
@@ -134,7 +199,7 @@ fn formatted(number: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::library::Library;
-    use super::super::settings::{SampleAudio, SampleRecording, StandInAccount};
+    use super::super::settings::StandInAccount;
     use super::*;
     use std::sync::Arc;
 
@@ -147,15 +212,16 @@ mod tests {
             duration_seconds: 281,
             channels: 2,
             status,
-            audio: SampleAudio::Conversation,
             from: "+13055550123".to_owned(),
             to: "+13055550188".to_owned(),
+            ..SampleRecording::default()
         };
         let sid = sample.sid.clone();
         let account = StandInAccount {
             sid: "AC1".to_owned(),
             auth_token: "x".to_owned(),
             recordings: vec![sample],
+            ..StandInAccount::default()
         };
         Library::new(vec![account]).find("AC1", &sid).unwrap()
     }
@@ -166,7 +232,12 @@ mod tests {
 
     #[test]
     fn a_recording_has_twilios_keys_in_twilios_order() {
-        let json = recording("AC1", &held(RecordingStatus::Completed), "https://localhost:1");
+        let json = recording(
+            "AC1",
+            Within::Account,
+            &held(RecordingStatus::Completed),
+            "https://localhost:1",
+        );
         assert_eq!(
             keys(&json),
             "account_sid api_version call_sid conference_sid channels date_created date_updated \
@@ -176,6 +247,19 @@ mod tests {
         assert_eq!(json["date_created"], "Tue, 03 Nov 2026 09:15:02 +0000");
         assert_eq!(json["duration"], "281");
         assert_eq!(json["price"], "-0.01250");
+    }
+
+    #[test]
+    fn under_a_call_a_recording_has_a_track_and_no_media_url() {
+        let held = held(RecordingStatus::Completed);
+        let json = recording("AC1", Within::Call("CA1"), &held, "https://localhost:1");
+        assert_eq!(json["track"], "both");
+        assert_eq!(json["price"], json!(-0.0125));
+        assert!(json["uri"].as_str().unwrap().starts_with("/2010-04-01/Accounts/AC1/Calls/CA1/"));
+        let json = recording("AC1", Within::Conference("CF1"), &held, "https://localhost:1");
+        for key in ["media_url", "subresource_uris", "track"] {
+            assert!(json.get(key).is_none(), "{key}");
+        }
     }
 
     #[test]
@@ -194,7 +278,7 @@ mod tests {
 
     #[test]
     fn an_absent_recording_has_an_error_code_and_no_price() {
-        let json = recording("AC1", &held(RecordingStatus::Absent), "");
+        let json = recording("AC1", Within::Account, &held(RecordingStatus::Absent), "");
         assert_eq!(json["error_code"], 16102);
         assert!(json["price"].is_null());
     }

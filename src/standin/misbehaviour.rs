@@ -7,6 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::seen::Listener;
 
@@ -34,7 +35,8 @@ pub enum Fault {
         /// Seconds for a `Retry-After` header.
         retry_after: Option<u32>,
     },
-    /// A redirect instead of media, once credentials and media are found good. API only.
+    /// A redirect instead of media or of the usual redirect to media, once credentials and media
+    /// are found good. API only.
     Redirect {
         /// Where it points.
         to: RedirectTarget,
@@ -43,9 +45,13 @@ pub enum Fault {
     },
     /// Answer 200 with the whole object to a request with `Range`. Media only.
     IgnoreRange,
+    /// Another entity tag in each answer, as if the object had been replaced since the last one:
+    /// an `If-Range` with the tag seen before gets everything. Media only.
+    ChangeEtag,
     /// No `Content-Length`: a chunked answer.
     NoLength,
-    /// Abort the connection after so many bytes of the body.
+    /// Abort the connection after so many bytes of the body. With a number of times of 1 a resume
+    /// succeeds.
     CutAfter {
         /// Bytes sent before that.
         bytes: u64,
@@ -89,9 +95,9 @@ pub enum RedirectTarget {
 /// What a request asks for, as far as rules care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Bytes of a recording.
+    /// Bytes, or a redirect to them.
     Media,
-    /// JSON of a recording or call.
+    /// JSON.
     Metadata,
     /// Neither.
     Unknown,
@@ -103,6 +109,8 @@ pub(super) struct Faults {
     pub(super) status: Option<(u16, Option<u32>)>,
     pub(super) redirect: Option<(RedirectTarget, u16)>,
     pub(super) ignore_range: bool,
+    /// Goes into the entity tag; no two answers have the same.
+    pub(super) etag_serial: Option<Uuid>,
     pub(super) no_length: bool,
     pub(super) cut_after: Option<u64>,
     pub(super) stall_after: Option<u64>,
@@ -119,6 +127,7 @@ impl Faults {
             Fault::Status { status, retry_after } => self.status = Some((status, retry_after)),
             Fault::Redirect { to, status } => self.redirect = Some((to, status)),
             Fault::IgnoreRange => self.ignore_range = true,
+            Fault::ChangeEtag => self.etag_serial = Some(Uuid::now_v7()),
             Fault::NoLength => self.no_length = true,
             Fault::CutAfter { bytes } => self.cut_after = Some(bytes),
             Fault::StallAfter { bytes } => self.stall_after = Some(bytes),
@@ -180,7 +189,7 @@ fn matches(pattern: &str, target: &str) -> bool {
 fn concerns(fault: &Fault, listener: Listener, kind: Kind) -> bool {
     match fault {
         Fault::Redirect { .. } => kind == Kind::Media && listener == Listener::Api,
-        Fault::IgnoreRange => kind == Kind::Media,
+        Fault::IgnoreRange | Fault::ChangeEtag => kind == Kind::Media,
         Fault::BreakJson | Fault::ReplaceJson(_) => kind == Kind::Metadata,
         Fault::Status { .. }
         | Fault::NoLength

@@ -1,10 +1,11 @@
 //! The stand-in for Twilio: what `demo` and the integration tests talk to.
 //!
-//! In: accounts with sample recordings, a TLS configuration, two addresses. Out: a server that
-//! answers as api.twilio.com answers for recordings and calls, a second one that plays the media
-//! CDN behind pre-signed URLs, a list of every request that reached either, and on demand every
-//! kind of bad behaviour an upstream can show. Facts come from Twilio's OpenAPI documents and
-//! pages; where they are silent (media headers, HEAD) it does what S3 does.
+//! In: accounts with samples, a TLS configuration, two addresses. Out: a server that answers as
+//! Twilio's hosts answer wherever media, or what is made from media, can be had (api, video, media,
+//! mcs, intelligence, iam: their paths do not collide), a second one that plays the media CDN
+//! behind pre-signed URLs, a list of every request that reached either, and on demand every kind of
+//! bad behaviour an upstream can show. Facts come from Twilio's OpenAPI documents and pages; where
+//! they are silent (media headers, HEAD) it does what S3 does, and [`Ways`] says what else is open.
 //!
 //! It must never run in `serve`, never hold a real credential, and never make a real voice heard:
 //! what it plays is synthesised. It keeps the `Authorization` headers it saw, for tests to look
@@ -18,16 +19,31 @@ mod answer;
 mod api;
 mod body;
 mod cdn;
+mod derived;
+mod envelope;
+mod insight;
 mod library;
 mod media;
+mod message;
 mod metadata;
 mod misbehaviour;
+mod objects;
+mod page;
+mod query;
 mod range;
 mod route;
+mod samples;
 mod seen;
 mod server;
+mod service;
 mod settings;
 mod signature;
+mod video;
+mod voice;
+mod xml;
+
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -38,12 +54,20 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use body::pattern_byte;
+pub use envelope::{EncryptionNames, NoPublicKey, SampleEncryption};
 pub use misbehaviour::{Fault, Misbehaviour, RedirectTarget};
+pub use samples::{
+    MessageDirection, SampleAddOnResult, SampleApiKey, SampleComposition, SampleLiveRecording,
+    SampleMedia, SampleMessage, SampleOperatorResult, SamplePayload, SampleRoom, SampleSentence,
+    SampleServiceMedia, SampleToken, SampleTranscript, SampleTranscription, SampleVideo, TrackKind,
+    VideoStatus,
+};
 pub use seen::{Listener, SeenRequest};
 pub use settings::{
     Direction, MediaFormat, RecordingStatus, SampleAudio, SampleRecording, StandInAccount,
-    StandInSettings,
+    StandInSettings, Ways,
 };
+pub use signature::PRESIGNED_MARKER;
 
 use library::Library;
 use server::Shared;
@@ -87,6 +111,7 @@ impl StandIn {
             signer: signature::UrlSigner::generate().ok_or(StandInError::SigningKey)?,
             api_origin: format!("https://{}:{}", settings.host, address.port()),
             cdn_origin: format!("https://{}:{}", settings.host, cdn_address.port()),
+            ways: settings.ways,
         });
         let api_task = server::serve(api, settings.tls.clone(), Listener::Api, shared.clone());
         let cdn_task = server::serve(cdn, settings.tls, Listener::Cdn, shared.clone());

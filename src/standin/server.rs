@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
+use http_body_util::{BodyExt, Collected, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,14 +22,18 @@ use tokio_rustls::TlsAcceptor;
 
 use super::body::StandInBody;
 use super::library::Library;
-use super::misbehaviour::RuleBook;
-use super::route::Route;
+use super::misbehaviour::{Kind, RuleBook};
+use super::route::{CdnRoute, Route};
 use super::seen::{Listener, SeenLog, path_and_query};
+use super::settings::Ways;
 use super::signature::UrlSigner;
 use super::{api, cdn};
 
 /// How long to wait when the operating system refuses a connection, so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// LIMIT: the body of a request. Only a token is ever sent in one, of some thousand bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// What both listeners have in common.
 pub(super) struct Shared {
@@ -40,6 +45,7 @@ pub(super) struct Shared {
     pub(super) api_origin: String,
     /// The same of the CDN listener.
     pub(super) cdn_origin: String,
+    pub(super) ways: Ways,
 }
 
 /// Serves a listener for ever. Dropping the future closes every connection.
@@ -92,14 +98,14 @@ async fn respond(
     side: Listener,
     request: Request<Incoming>,
 ) -> Response<StandInBody> {
-    // Nothing we serve takes a body; hyper drains or closes for us.
-    let (head, _) = request.into_parts();
+    let (head, body) = request.into_parts();
     shared.seen.note(side, &head);
-    let route = match side {
-        Listener::Api => Route::of_api(head.uri.path()),
-        Listener::Cdn => Route::of_cdn(head.uri.path()),
+    let kind = match side {
+        Listener::Api => Route::of_api(head.uri.path()).kind(),
+        Listener::Cdn if CdnRoute::read(head.uri.path()).is_some() => Kind::Media,
+        Listener::Cdn => Kind::Unknown,
     };
-    let faults = shared.rules.apply(side, route.kind(), path_and_query(&head));
+    let faults = shared.rules.apply(side, kind, path_and_query(&head));
     if let Some(millis) = faults.delay_millis {
         sleep(Duration::from_millis(millis)).await;
     }
@@ -107,7 +113,12 @@ async fn respond(
         pending::<()>().await;
     }
     let answer = match side {
-        Listener::Api => api::answer(shared, &head, &faults).await,
+        Listener::Api => {
+            let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+            // A body that breaks off or is too long says as little as none.
+            let body = body.map(Collected::to_bytes).unwrap_or_default();
+            api::answer(shared, &head, &body, &faults).await
+        }
         Listener::Cdn => cdn::answer(shared, &head, &faults).await,
     };
     answer.signed_off_by(side).into_response(&head.method, &faults)

@@ -8,8 +8,10 @@
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 
-/// How long a URL claims to be valid.
-const EXPIRES_SECONDS: u32 = 300;
+/// How long a URL claims to be valid unless the caller asked for another time.
+pub(super) const EXPIRES_SECONDS: u32 = 300;
+/// Stands in every pre-signed URL and nowhere else, so that a test can look for one that escaped.
+pub const PRESIGNED_MARKER: &str = "Standin-Presigned=1";
 const SIGNATURE_PARAMETER: &str = "&X-Amz-Signature=";
 
 /// What a URL's signature is worth.
@@ -30,8 +32,8 @@ impl UrlSigner {
     }
 
     /// The path with a signed query. `extra` are parameters such as `x-hops=2`.
-    pub(super) fn sign(&self, path: &str, extra: &[String]) -> String {
-        let mut target = format!("{path}?X-Amz-Expires={EXPIRES_SECONDS}");
+    pub(super) fn sign(&self, path: &str, expires_seconds: u32, extra: &[String]) -> String {
+        let mut target = format!("{path}?{PRESIGNED_MARKER}&X-Amz-Expires={expires_seconds}");
         for parameter in extra {
             target.push('&');
             target.push_str(parameter);
@@ -84,7 +86,7 @@ mod tests {
     #[test]
     fn only_the_exact_target_verifies() {
         let signer = UrlSigner::generate().unwrap();
-        let target = signer.sign("/AC1/RE1.mp3", &["x-hops=1".to_owned()]);
+        let target = signer.sign("/AC1/RE1.mp3", EXPIRES_SECONDS, &["x-hops=1".to_owned()]);
         assert_eq!(signer.check(&target), Signature::Good);
         for changed in [
             target.replace("RE1", "RE2"),

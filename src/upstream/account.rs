@@ -1,8 +1,7 @@
 //! The configured accounts: where each is served, with what credential, within what limits.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,9 +11,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 
+use super::UpstreamError;
 use super::pool::Origin;
 use crate::config;
-use crate::media::AccountSid;
+use crate::media::{AccountSid, Product};
 
 /// An account that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,18 +43,43 @@ pub enum AccountsError {
     },
 }
 
-/// All configured accounts.
+/// All configured accounts. They can be exchanged while requests are under way.
 #[derive(Debug)]
-pub struct Accounts(HashMap<AccountSid, Account>);
+pub struct Accounts(RwLock<Arc<[Site]>>);
 
-#[derive(Debug)]
+/// One account at one of Twilio's regions: where it is served, with what credential, within what
+/// limits. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Site(pub(super) Arc<Account>);
+
+#[derive(Clone, Debug)]
 pub(super) struct Account {
-    pub(super) origin: Origin,
+    sid: AccountSid,
+    subaccounts: Vec<AccountSid>,
+    /// The host names on which this account is the one that is meant.
+    names: Vec<String>,
+    origins: Vec<(Product, Origin)>,
     /// `Basic ...`, marked so that it prints as `Sensitive`.
     pub(super) credential: HeaderValue,
     pub(super) redirect_hosts: Vec<String>,
+    pub(super) tls: Arc<ClientConfig>,
     /// Twilio limits concurrent requests for each account, whoever makes them.
     pub(super) slots: Arc<Semaphore>,
+    slots_max: usize,
+}
+
+/// Why a request has no account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSite {
+    /// It is not configured here.
+    #[error("the account is not configured")]
+    Unknown,
+    /// Several would do.
+    #[error(
+        "this path names no account, and several are served here; ask on the host name of one, or \
+         as a client that has one"
+    )]
+    Ambiguous,
 }
 
 impl Accounts {
@@ -63,22 +88,98 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`] names the file or the account.
     pub fn new(settings: &[config::Account]) -> Result<Self, AccountsError> {
-        let accounts = settings.iter().map(|account| Ok((account.sid, Account::new(account)?)));
-        accounts.collect::<Result<_, _>>().map(Self)
+        let sites = settings.iter().map(|account| Ok(Site(Arc::new(Account::new(account)?))));
+        Ok(Self(RwLock::new(sites.collect::<Result<_, AccountsError>>()?)))
     }
 
-    /// Whether an account is configured.
+    fn now(&self) -> Arc<[Site]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts others in their place, for every request that comes from now on. What is under way at
+    /// Twilio goes on being counted.
+    pub fn replace(&self, others: Self) {
+        let before = self.now();
+        let slots = |new: &Account| {
+            let same = |old: &&Site| old.0.sid == new.sid && old.0.names == new.names;
+            let old = before.iter().find(same)?;
+            (old.0.slots_max == new.slots_max).then(|| Arc::clone(&old.0.slots))
+        };
+        let sites = others.now();
+        let sites = sites.iter().map(|site| match slots(&site.0) {
+            Some(slots) => Site(Arc::new(Account { slots, ..(*site.0).clone() })),
+            None => site.clone(),
+        });
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = sites.collect();
+    }
+
+    /// All accounts that are served.
     #[must_use]
-    pub fn has(&self, sid: AccountSid) -> bool {
-        self.0.contains_key(&sid)
+    pub fn all(&self) -> Vec<AccountSid> {
+        let sites = self.now();
+        let own = sites
+            .iter()
+            .flat_map(|site| [site.0.sid].into_iter().chain(site.0.subaccounts.clone()));
+        own.collect()
     }
 
-    pub(super) fn get(&self, sid: AccountSid) -> Option<&Account> {
-        self.0.get(&sid)
+    /// The account that a request means: the one in its path, or the one of its host or client.
+    ///
+    /// # Errors
+    /// [`NoSite`] if there is none, or not one alone.
+    pub fn find(
+        &self,
+        host: &str,
+        in_path: Option<AccountSid>,
+        of_client: Option<AccountSid>,
+    ) -> Result<Site, NoSite> {
+        let sites = self.now();
+        let wanted = in_path.or(of_client);
+        let serves = |site: &&Site| wanted.is_none_or(|sid| site.0.serves(sid));
+        let is_named = |site: &&Site| site.0.names.iter().any(|name| name == host);
+        let mut named = sites.iter().filter(is_named).filter(serves).peekable();
+        // A host that belongs to an account is for nobody else.
+        let is_owned = sites.iter().any(|site| is_named(&site));
+        let mut open = sites.iter().filter(|site| site.0.names.is_empty()).filter(serves);
+        let (first, second) = match (named.peek().is_some(), is_owned) {
+            (true, _) => (named.next(), named.next()),
+            (false, true) => (None, None),
+            (false, false) => (open.next(), open.next()),
+        };
+        match (first, second) {
+            (Some(site), None) => Ok(site.clone()),
+            (Some(_), Some(_)) => Err(NoSite::Ambiguous),
+            (None, _) => Err(NoSite::Unknown),
+        }
+    }
+}
+
+impl Site {
+    /// The account itself.
+    #[must_use]
+    pub fn account(&self) -> AccountSid {
+        self.0.sid
+    }
+
+    /// Whether a URL's host is one of Twilio's, or one that stands in for it.
+    pub(super) fn is_own_host(&self, authority: &str) -> bool {
+        let host = authority.strip_suffix(":443").unwrap_or(authority);
+        host == "twilio.com"
+            || host.ends_with(".twilio.com")
+            || self.0.origins.iter().any(|(_, origin)| origin.host_header() == host)
+    }
+
+    pub(super) fn origin(&self, product: Product) -> Result<&Origin, UpstreamError> {
+        let found = self.0.origins.iter().find(|(of, _)| *of == product);
+        found.map(|(_, origin)| origin).ok_or(UpstreamError::NoAccount)
     }
 }
 
 impl Account {
+    fn serves(&self, sid: AccountSid) -> bool {
+        self.sid == sid || self.subaccounts.contains(&sid)
+    }
+
     fn new(settings: &config::Account) -> Result<Self, AccountsError> {
         let unusable = |problem| AccountsError::Unusable { sid: settings.sid, problem };
         let sid = settings.sid.to_string();
@@ -88,15 +189,46 @@ impl Account {
             .map_err(|_| unusable("its credential does not fit into a header"))?;
         credential.set_sensitive(true);
         let tls = Arc::new(client_tls(settings.ca_file.as_deref())?);
-        let authority = settings.upstream.strip_prefix("https://").unwrap_or_default();
-        let origin = Origin::parse(authority, tls)
-            .ok_or_else(|| unusable("its upstream is not a host name with an optional port"))?;
+        let origins = Product::ALL.iter().map(|product| {
+            let authority = authority(settings, *product);
+            let origin = Origin::parse(&authority, Arc::clone(&tls));
+            Some((*product, origin?))
+        });
+        let origins = origins.collect::<Option<_>>();
+        let origins =
+            origins.ok_or_else(|| unusable("an upstream is not a host name with a port"))?;
+        let slots_max = settings.concurrent_requests_max.as_usize();
         Ok(Self {
-            origin,
+            sid: settings.sid,
+            subaccounts: settings.subaccounts.clone(),
+            names: settings.names.clone(),
+            origins,
             credential,
             redirect_hosts: settings.redirect_hosts.clone(),
-            slots: Arc::new(Semaphore::new(settings.concurrent_requests_max.as_usize())),
+            tls,
+            slots: Arc::new(Semaphore::new(slots_max)),
+            slots_max,
         })
+    }
+}
+
+/// Where a product is served: as configured, else beside the API (`api.ie1.twilio.com` has its
+/// `video.ie1.twilio.com`), and at a host that is not Twilio's all together.
+fn authority(settings: &config::Account, product: Product) -> String {
+    let bare = |url: &str| url.strip_prefix("https://").unwrap_or_default().to_owned();
+    if let Some(url) = settings.upstreams.get(product.as_str()) {
+        return bare(url);
+    }
+    let api = bare(&settings.upstream);
+    let name = match product {
+        Product::Live => "media",
+        other => other.as_str(),
+    };
+    match api.strip_prefix("api.").filter(|rest| rest.ends_with("twilio.com")) {
+        // Conversations' files have no host without a region.
+        Some("twilio.com") if product == Product::Mcs => "mcs.us1.twilio.com".to_owned(),
+        Some(rest) => format!("{name}.{rest}"),
+        None => api,
     }
 }
 

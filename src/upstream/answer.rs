@@ -18,9 +18,7 @@ use serde_json::Value;
 use super::UpstreamError;
 use super::body::MediaBody;
 use super::pool::Reply;
-use crate::media::{
-    AudioFormat, ByteRange, Conditions, EntityTag, Form, HttpDate, MediaRef, Validator,
-};
+use crate::media::{ByteRange, Conditions, EntityTag, HttpDate, MediaRef, Serves, Validator};
 
 /// How much of an answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +46,10 @@ pub struct Opened {
     pub tag: Option<EntityTag>,
     /// The date.
     pub modified: Option<HttpDate>,
+    /// Whether it is a file that somebody outside made.
+    pub is_file: bool,
+    /// Where a redirect leads: to the gate itself.
+    pub location: Option<String>,
     /// The bytes.
     pub body: MediaBody,
 }
@@ -94,19 +96,38 @@ pub(super) struct Expected<'a> {
 
 impl Opened {
     /// A JSON resource that has been read as a whole.
-    pub(super) fn document(json: Vec<u8>, outline: Outline) -> Self {
+    pub(super) fn document(json: &Value, outline: Outline) -> Self {
+        let json = serde_json::to_vec(json).unwrap_or_default();
         let length = Some(json.len() as u64);
         let body = match outline {
             Outline::Whole => MediaBody::from_bytes(Bytes::from(json)),
             Outline::HeadOnly => MediaBody::empty(),
         };
-        let content_type = "application/json";
-        let (range, tag, modified) = (None, None, None);
-        Self { status: 200, content_type, length, range, ranges: false, tag, modified, body }
+        Self { length, body, content_type: "application/json", ..Self::nothing() }.with_status(200)
+    }
+
+    /// 204: it was done, and there is nothing to say.
+    pub(super) fn nothing() -> Self {
+        Self {
+            status: 204,
+            content_type: "application/json",
+            length: None,
+            range: None,
+            ranges: false,
+            tag: None,
+            modified: None,
+            is_file: false,
+            location: None,
+            body: MediaBody::empty(),
+        }
+    }
+
+    fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
     }
 }
 
-/// Reads the head of an audio answer.
+/// Reads the head of an answer with bytes.
 pub(super) fn read(
     reply: Reply,
     expected: &Expected<'_>,
@@ -117,7 +138,11 @@ pub(super) fn read(
     let head = Head {
         tag: single(headers, ETAG)?.and_then(EntityTag::parse),
         modified: single(headers, LAST_MODIFIED)?.and_then(HttpDate::parse),
-        content_type: content_type(&expected.media),
+        content_type: match reply.parts.status.as_u16() {
+            200 | 206 => content_type(headers, &expected.media)?,
+            // What has no body of the thing's own has no type either.
+            _ => "",
+        },
     };
     let conditions = expected.conditions;
     let status = reply.parts.status.as_u16();
@@ -142,7 +167,6 @@ pub(super) fn read(
             }
         }
         200 | 206 => {
-            check_type(headers, &expected.media)?;
             let part = match status {
                 206 => Some(partial(headers, expected.range, length)?),
                 _ => None,
@@ -183,8 +207,8 @@ struct Head {
 impl Head {
     fn empty(self, status: u16, range: Option<ContentRange>) -> Opened {
         let Self { tag, modified, content_type } = self;
-        let body = MediaBody::empty();
-        Opened { status, content_type, length: None, range, ranges: true, tag, modified, body }
+        let nothing = Opened::nothing();
+        Opened { status, content_type, range, ranges: true, tag, modified, ..nothing }
     }
 
     fn whole(
@@ -314,30 +338,58 @@ fn partial(
     Ok(range)
 }
 
-fn content_type(media: &MediaRef) -> &'static str {
-    match media.form {
-        Form::Audio { format: AudioFormat::Mp3, .. } => "audio/mpeg",
-        Form::Audio { format: AudioFormat::Unnamed | AudioFormat::Wav, .. } => "audio/x-wav",
-        Form::Metadata => "application/json",
-    }
-}
+/// The types in which files of messages and rooms come. What is not here is handed on as bytes
+/// that no browser opens: a page or a script under the gate's name could ask in its reader's name.
+const FILE_TYPES: [&str; 27] = [
+    "application/json",
+    "application/octet-stream",
+    "application/pdf",
+    "audio/aac",
+    "audio/amr",
+    "audio/basic",
+    "audio/mp4",
+    "audio/mpeg",
+    "audio/ogg",
+    "audio/wav",
+    "audio/x-wav",
+    "image/bmp",
+    "image/gif",
+    "image/heic",
+    "image/jpeg",
+    "image/png",
+    "image/tiff",
+    "image/webp",
+    "text/calendar",
+    "text/csv",
+    "text/plain",
+    "text/vcard",
+    "video/3gpp",
+    "video/mp4",
+    "video/quicktime",
+    "video/webm",
+    "video/x-matroska",
+];
 
-/// A page or an error text in the place of sound is not sound, whatever its status.
-fn check_type(headers: &HeaderMap, media: &MediaRef) -> Result<(), UpstreamError> {
+/// The type to give a caller. A page or an error text in the place of sound is not sound, whatever
+/// its status.
+fn content_type(headers: &HeaderMap, media: &MediaRef) -> Result<&'static str, UpstreamError> {
     let said = single(headers, CONTENT_TYPE)?.unwrap_or("application/octet-stream");
     let said = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let sound: &[&str] = match content_type(media) {
-        "audio/mpeg" => &["audio/mpeg", "audio/mp3", "audio/x-mpeg"],
-        "audio/x-wav" => &["audio/x-wav", "audio/wav", "audio/wave", "audio/vnd.wave"],
-        _ => &["application/json"],
+    let (sound, own): (&[&str], _) = match media.serves() {
+        Serves::Mp3 => (&["audio/mpeg", "audio/mp3", "audio/x-mpeg"], "audio/mpeg"),
+        Serves::Wav => {
+            (&["audio/x-wav", "audio/wav", "audio/wave", "audio/vnd.wave"], "audio/x-wav")
+        }
+        _ => {
+            let known = FILE_TYPES.iter().find(|known| **known == said);
+            return Ok(known.copied().unwrap_or("application/octet-stream"));
+        }
     };
     // Object stores do not always know what they hold.
     let unknown = ["application/octet-stream", "binary/octet-stream"];
-    let is_audio = matches!(media.form, Form::Audio { .. });
-    if sound.contains(&said.as_str()) || (is_audio && unknown.contains(&said.as_str())) {
-        Ok(())
-    } else {
-        Err(UpstreamError::Unusable("its type is not the one that was asked for"))
+    match sound.contains(&said.as_str()) || unknown.contains(&said.as_str()) {
+        true => Ok(own),
+        false => Err(UpstreamError::Unusable("its type is not the one that was asked for")),
     }
 }
 
@@ -352,38 +404,10 @@ pub(super) fn check_document(reply: &Reply) -> Result<(), UpstreamError> {
     }
 }
 
-/// Puts the gate's own URL in the place of the one URL that leads to the media. Keys are neither
-/// added nor lost, and keep their order.
-pub(super) fn rewrite_metadata(
-    json: &[u8],
-    media: &MediaRef,
-    public_origin: &str,
-) -> Result<Vec<u8>, UpstreamError> {
-    let wrong = UpstreamError::Unusable("a resource is not JSON");
-    let mut value: Value = serde_json::from_slice(json).map_err(|_| wrong.clone())?;
-    let fields = value.as_object_mut().ok_or(wrong.clone())?;
-    let unnamed = Form::Audio { format: AudioFormat::Unnamed, channels: None };
-    let own = MediaRef { form: unnamed, ..*media };
-    match fields.get_mut("media_url") {
-        Some(url) if url.is_string() => *url = Value::String(format!("{public_origin}{own}")),
-        Some(other) => hide_urls(other),
-        None => {}
-    }
-    // Any other absolute URL would be one that Twilio does not document here. It could be signed,
-    // so it goes no further; the key stays.
-    for field in fields.iter_mut().filter(|(name, _)| *name != "media_url") {
-        hide_urls(field.1);
-    }
-    serde_json::to_vec(&value).map_err(|_| wrong)
-}
-
-fn hide_urls(value: &mut Value) {
-    match value {
-        Value::String(text) if text.contains("://") => *value = Value::Null,
-        Value::Array(items) => items.iter_mut().for_each(hide_urls),
-        Value::Object(map) => map.values_mut().for_each(hide_urls),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
+/// Reads a JSON resource.
+pub(super) fn parse_document(json: &[u8]) -> Result<Value, UpstreamError> {
+    let value: Option<Value> = serde_json::from_slice(json).ok();
+    value.filter(Value::is_object).ok_or(UpstreamError::Unusable("a resource is not JSON"))
 }
 
 /// Twilio's error code in a JSON or XML error, if it is one that the caller can act on.
@@ -398,7 +422,7 @@ pub(super) fn twilio_code(text: &[u8]) -> Option<u32> {
         }
     };
     // 16109: no mp3 of an encrypted recording. 16113: no dual-channel file of a mono recording.
-    matches!(code, 16109 | 16113).then_some(code)
+    matches!(code, 16109 | 16113 | 20409).then_some(code)
 }
 
 #[cfg(test)]
@@ -446,24 +470,6 @@ mod tests {
         assert!(refused(&[(CONTENT_ENCODING, "gzip")]));
         assert_eq!(framing(&headers(&[(CONTENT_LENGTH, "5")])), Ok(Some(5)));
         assert_eq!(framing(&headers(&[(TRANSFER_ENCODING, "chunked")])), Ok(None));
-    }
-
-    #[test]
-    fn urls_in_metadata_lead_to_the_gate_or_nowhere() {
-        let media = MediaRef {
-            account: "AC00000000000000000000000000000001".parse().unwrap(),
-            recording: "RE00000000000000000000000000000001".parse().unwrap(),
-            form: Form::Metadata,
-        };
-        let json = br#"{"z":1,"media_url":"https://s3.example/x?sig=1","uri":"/2010-04-01/x.json",
-            "a":{"b":["https://t.example/1","x"]},"m":null}"#;
-        let own = rewrite_metadata(json, &media, "https://rec.example.com").unwrap();
-        assert_eq!(
-            String::from_utf8(own).unwrap(),
-            "{\"z\":1,\"media_url\":\"https://rec.example.com/2010-04-01/Accounts/\
-             AC00000000000000000000000000000001/Recordings/RE00000000000000000000000000000001\",\
-             \"uri\":\"/2010-04-01/x.json\",\"a\":{\"b\":[null,\"x\"]},\"m\":null}"
-        );
     }
 
     #[test]

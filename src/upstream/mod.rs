@@ -11,15 +11,20 @@ mod account;
 mod answer;
 mod body;
 mod courier;
+pub mod decrypt;
 mod documents;
+mod page;
 mod pool;
 mod redirect;
+mod rewrite;
 
-pub use account::{Accounts, AccountsError};
+pub use account::{Accounts, AccountsError, NoSite, Site};
 pub use answer::{ContentRange, Opened, Outline};
 pub use body::{BodyError, MediaBody};
 pub use courier::HttpsCourier;
 pub use documents::Documents;
+pub use page::Listed;
+pub use rewrite::Own;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,12 +39,12 @@ use tokio::time::timeout;
 use crate::config;
 use crate::facts::{FactsError, MetadataSource};
 use crate::ledger::{EntryId, Intent, OpenDisclosure, Receipt};
-use crate::media::{AudioFormat, ByteRange, Conditions, Form, MediaRef, MetadataRef};
-use account::Account;
+use crate::media::{ByteRange, Conditions, MediaRef, MetadataRef, Product, Query, Serves};
 use pool::{Origin, Pool, Reply};
 
-/// LIMIT: bytes of a Recording or Call resource. Twilio's are under 2 KiB.
-const METADATA_BYTES_MAX: usize = 256 * 1024;
+/// LIMIT: bytes of one JSON answer. A page of 1,000 recordings has about 1.5 MiB, one of 5,000
+/// sentences with the time of each word less than 16.
+const METADATA_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// LIMIT: bytes of an error body that are looked at for Twilio's code.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
@@ -85,6 +90,9 @@ pub enum UpstreamError {
     /// An answer that two readers could understand differently, or that is not what was asked for.
     #[error("upstream's answer cannot be used: {0}")]
     Unusable(&'static str),
+    /// An encrypted recording that none of the gate's keys opens, or that is not what it was.
+    #[error("the recording cannot be decrypted: {0}")]
+    Sealed(String),
     /// The account is not configured. The gate refuses such requests before they come here.
     #[error("the account is not configured")]
     NoAccount,
@@ -112,104 +120,211 @@ impl Sealed {
 
 /// One worker's way to Twilio. The accounts and their limits are shared by all workers; the
 /// connections are the worker's own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Upstream {
-    accounts: Arc<Accounts>,
     pool: Arc<Pool>,
-    settings: config::Upstream,
+    settings: Arc<config::Upstream>,
     response_bytes_max: u64,
 }
 
+/// What is asked of a thing beside which it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// How much of it.
+    pub outline: Outline,
+    /// Which part of it, under which conditions.
+    pub conditions: &'a Conditions,
+    /// What a query says beside.
+    pub query: &'a Query,
+    /// How the gate writes its own URLs.
+    pub own: Own<'a>,
+}
+
 /// One request, as it is sent on every hop.
-struct Errand<'a> {
+#[derive(Clone, Debug)]
+struct Errand {
+    method: Method,
     accept: &'static str,
     range: Option<ByteRange>,
-    conditions: &'a Conditions,
+    conditions: Conditions,
+}
+
+/// Where an errand begins.
+enum Start<'a> {
+    /// At a product's own host, with the credential.
+    Api(Product, &'a str),
+    /// At a URL that upstream gave, without.
+    Url(&'a str),
 }
 
 impl Upstream {
     /// A worker's upstream.
     #[must_use]
-    pub fn new(
-        accounts: Arc<Accounts>,
-        settings: config::Upstream,
-        limits: &config::Limits,
-    ) -> Self {
+    pub fn new(settings: config::Upstream, limits: &config::Limits) -> Self {
         let pool = Arc::new(Pool::new(&settings));
         let response_bytes_max = limits.response_bytes_max.get();
-        Self { accounts, pool, settings, response_bytes_max }
+        Self { pool, settings: Arc::new(settings), response_bytes_max }
     }
 
     /// Sends an intent upstream. The answer is sealed; it can be asked for while the intent is
     /// still on its way to the disk.
-    pub async fn ask(
-        &self,
-        intent: &Intent,
-        outline: Outline,
-        conditions: &Conditions,
-        public_origin: &str,
-    ) -> Sealed {
+    pub async fn ask(&self, site: &Site, intent: &Intent, wanted: &Wanted<'_>) -> Sealed {
         let media = intent.media();
-        let answer = match media.form {
-            Form::Audio { .. } => self.audio(media, outline, conditions).await,
-            Form::Metadata => self.metadata(media, outline, public_origin).await,
+        let answer = match media.serves() {
+            Serves::Wav | Serves::Mp3 | Serves::File => self.bytes(site, media, wanted).await,
+            Serves::Resource => self.resource(site, media, wanted).await,
+            Serves::Link => self.link(site, media, wanted).await,
+            Serves::OwnLink => Ok(own_link(&media, wanted)),
+            // A page is asked for before its items are decided: `Upstream::list`.
+            Serves::Page { .. } => Err(UpstreamError::Unusable("a list is not one thing")),
         };
         Sealed { intent: intent.id(), answer }
     }
 
-    async fn audio(
+    /// Deletes at Twilio what the intent names, after the intent is durable.
+    pub async fn delete(
         &self,
+        site: &Site,
+        intent: &Intent,
+        receipt: Receipt,
+    ) -> (OpenDisclosure, Result<Opened, UpstreamError>) {
+        let media = intent.media();
+        let deleted = match receipt.id() == intent.id() {
+            true => self.delete_once(site, &media).await,
+            false => Err(UpstreamError::Unusable("it is paid for another intent")),
+        };
+        (receipt.spend(), deleted.map(|()| Opened::nothing()))
+    }
+
+    async fn delete_once(&self, site: &Site, media: &MediaRef) -> Result<(), UpstreamError> {
+        let errand = Errand { method: Method::DELETE, ..Errand::json() };
+        let origin = site.origin(media.row().product)?;
+        let mut request = errand.request(origin, &media.deletion_path())?;
+        request.headers_mut().insert(AUTHORIZATION, site.0.credential.clone());
+        let _slot = self.slot(site).await?;
+        let reply = self.pool.send_afresh(origin, request).await?;
+        match reply.parts.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            _ => match self.refuse_errors(reply).await {
+                Err(error) => Err(error),
+                Ok(_) => Err(UpstreamError::Unusable("it does not say that it was deleted")),
+            },
+        }
+    }
+
+    async fn bytes(
+        &self,
+        site: &Site,
         media: MediaRef,
-        outline: Outline,
-        conditions: &Conditions,
+        wanted: &Wanted<'_>,
     ) -> Result<Opened, UpstreamError> {
         // HEAD is asked as a GET of one byte, on every hop: Twilio does not document HEAD, and a
         // pre-signed URL is signed for one method. The head of the whole is in what comes back.
-        let asked = match outline {
-            Outline::Whole => conditions.clone(),
-            Outline::HeadOnly => conditions.without_range(),
+        let (conditions, range) = match wanted.outline {
+            Outline::Whole => (wanted.conditions.clone(), wanted.conditions.range),
+            Outline::HeadOnly => (wanted.conditions.without_range(), Some(ByteRange::Within(0, 0))),
         };
-        let range = match outline {
-            Outline::Whole => asked.range,
-            Outline::HeadOnly => Some(ByteRange::Within(0, 0)),
+        let accept = match media.serves() {
+            Serves::Mp3 => "audio/mpeg",
+            Serves::Wav => "audio/x-wav, audio/wav",
+            _ => "*/*",
         };
-        let accept = match media.form {
-            Form::Audio { format: AudioFormat::Mp3, .. } => "audio/mpeg",
-            Form::Audio { .. } | Form::Metadata => "audio/x-wav, audio/wav",
-        };
-        let errand = Errand { accept, range, conditions: &asked };
-        let account = self.accounts.get(media.account).ok_or(UpstreamError::NoAccount)?;
-        let (reply, slot) = self.fetch(account, &media.upstream_path(), &errand).await?;
+        let errand = Errand { method: Method::GET, accept, range, conditions };
+        let (reply, slot) = self.fetch_media(site, &media, &errand).await?;
         let reply = self.refuse_errors(reply).await?;
-        let expected = answer::Expected { media, outline, conditions: &asked, range };
+        let expected = answer::Expected {
+            media,
+            outline: wanted.outline,
+            conditions: &errand.conditions,
+            range,
+        };
         let mut opened = answer::read(reply, &expected, self.response_bytes_max)?;
+        opened.is_file = media.serves() == Serves::File;
         opened.body.hold(slot, self.settings.idle_timeout_ms.duration());
         Ok(opened)
     }
 
-    async fn metadata(
+    /// Asks for bytes where Twilio keeps them, which may be behind a URL inside JSON.
+    async fn fetch_media(
         &self,
+        site: &Site,
+        media: &MediaRef,
+        errand: &Errand,
+    ) -> Result<(Reply, Option<OwnedSemaphorePermit>), UpstreamError> {
+        let product = media.row().product;
+        let path = media.upstream_path(&Query::default());
+        if !media.is_behind_link() {
+            return self.fetch(site, Start::Api(product, &path), errand, true).await;
+        }
+        let (reply, _slot) =
+            self.fetch(site, Start::Api(product, &path), &Errand::json(), false).await?;
+        let url = match redirect::is_redirect(reply.parts.status) {
+            true if reply.parts.headers.contains_key(http::header::LOCATION) => {
+                redirect::location(&reply.parts)?.to_owned()
+            }
+            true => url_in(&self.whole(reply).await?, media)?,
+            false => {
+                let reply = self.refuse_errors(reply).await?;
+                answer::check_document(&reply)?;
+                url_in(&self.whole(reply).await?, media)?
+            }
+        };
+        self.fetch(site, Start::Url(&url), errand, true).await
+    }
+
+    async fn resource(
+        &self,
+        site: &Site,
         media: MediaRef,
-        outline: Outline,
-        public_origin: &str,
+        wanted: &Wanted<'_>,
     ) -> Result<Opened, UpstreamError> {
-        let json = self.document(media.account, &media.upstream_path()).await?;
-        let json = answer::rewrite_metadata(&json, &media, public_origin)?;
-        Ok(Opened::document(json, outline))
+        let path = media.upstream_path(wanted.query);
+        let json = self.document(site, media.row().product, &path).await?;
+        let mut json = answer::parse_document(&json)?;
+        rewrite::rewrite(&mut json, &media, site, &wanted.own);
+        Ok(Opened::document(&json, wanted.outline))
+    }
+
+    /// What leads to bytes: the redirect and the URL in it become the gate's own.
+    async fn link(
+        &self,
+        site: &Site,
+        media: MediaRef,
+        wanted: &Wanted<'_>,
+    ) -> Result<Opened, UpstreamError> {
+        let path = media.upstream_path(wanted.query);
+        let start = Start::Api(media.row().product, &path);
+        let (reply, _slot) = self.fetch(site, start, &Errand::json(), false).await?;
+        let status = reply.parts.status;
+        if !redirect::is_redirect(status) {
+            let reply = self.refuse_errors(reply).await?;
+            answer::check_document(&reply)?;
+            let mut json = answer::parse_document(&self.whole(reply).await?)?;
+            rewrite::rewrite(&mut json, &media, site, &wanted.own);
+            return Ok(Opened::document(&json, wanted.outline));
+        }
+        let content = media.content(None).ok_or(UpstreamError::Unusable("it leads nowhere"))?;
+        let url = wanted.own.link(&content);
+        let json = serde_json::json!({ "redirect_to": url });
+        let opened = Opened::document(&json, wanted.outline);
+        Ok(Opened { status: status.as_u16(), location: Some(url), ..opened })
     }
 
     /// Reads a JSON resource of an account's own API as a whole.
     async fn document(
         &self,
-        account: crate::media::AccountSid,
+        site: &Site,
+        product: Product,
         path: &str,
     ) -> Result<Bytes, UpstreamError> {
-        let conditions = Conditions::default();
-        let errand = Errand { accept: "application/json", range: None, conditions: &conditions };
-        let account = self.accounts.get(account).ok_or(UpstreamError::NoAccount)?;
-        let (reply, _slot) = self.fetch(account, path, &errand).await?;
+        let start = Start::Api(product, path);
+        let (reply, _slot) = self.fetch(site, start, &Errand::json(), true).await?;
         let reply = self.refuse_errors(reply).await?;
         answer::check_document(&reply)?;
+        self.whole(reply).await
+    }
+
+    async fn whole(&self, reply: Reply) -> Result<Bytes, UpstreamError> {
         let body = Limited::new(reply.body, METADATA_BYTES_MAX).collect();
         match timeout(self.settings.head_timeout_ms.duration(), body).await {
             Err(_) => Err(UpstreamError::TimedOut("send a resource")),
@@ -218,17 +333,17 @@ impl Upstream {
         }
     }
 
-    /// Asks the account's API and follows where it leads. Tries again what is safe to.
+    /// Asks upstream and follows where it leads, if it may. Tries again what is safe to.
     async fn fetch(
         &self,
-        account: &Account,
-        path: &str,
-        errand: &Errand<'_>,
+        site: &Site,
+        start: Start<'_>,
+        errand: &Errand,
+        follows: bool,
     ) -> Result<(Reply, Option<OwnedSemaphorePermit>), UpstreamError> {
         let mut tries = 0;
         loop {
-            let slot = self.slot(account).await?;
-            let tried = self.hops(account, path, errand, slot).await;
+            let tried = self.hops(site, &start, errand, follows).await;
             let wait = match &tried {
                 Ok((reply, _)) => retry_wait(reply.parts.status, &reply.parts.headers),
                 Err(UpstreamError::Unreachable(_)) => Some(Duration::ZERO),
@@ -247,21 +362,31 @@ impl Upstream {
 
     async fn hops(
         &self,
-        account: &Account,
-        path: &str,
-        errand: &Errand<'_>,
-        slot: OwnedSemaphorePermit,
+        site: &Site,
+        start: &Start<'_>,
+        errand: &Errand,
+        follows: bool,
     ) -> Result<(Reply, Option<OwnedSemaphorePermit>), UpstreamError> {
-        let mut request = errand.request(&account.origin, path)?;
-        request.headers_mut().insert(AUTHORIZATION, account.credential.clone());
-        let mut reply = self.pool.send(&account.origin, request).await?;
-        if !redirect::is_redirect(reply.parts.status) {
-            return Ok((reply, Some(slot)));
+        let (mut reply, slot) = match start {
+            Start::Api(product, path) => {
+                let slot = self.slot(site).await?;
+                let origin = site.origin(*product)?;
+                let mut request = errand.request(origin, path)?;
+                request.headers_mut().insert(AUTHORIZATION, site.0.credential.clone());
+                (self.pool.send(origin, request).await?, Some(slot))
+            }
+            Start::Url(url) => {
+                let (origin, path) = redirect::follow(url, &site.0)?;
+                (self.pool.send(&origin, errand.request(&origin, &path)?).await?, None)
+            }
+        };
+        if !follows || !redirect::is_redirect(reply.parts.status) {
+            return Ok((reply, slot));
         }
         // Twilio counts the requests to its API; where it sends us does not count.
         drop(slot);
         for _ in 0..self.settings.redirects_max.get() {
-            let (origin, path) = redirect::target(&reply.parts, account)?;
+            let (origin, path) = redirect::target(&reply.parts, &site.0)?;
             // TRUST: the location comes from upstream; its host is on the allow-list, and from
             // here on no credential goes along.
             let request = errand.request(&origin, &path)?;
@@ -273,8 +398,8 @@ impl Upstream {
         Err(UpstreamError::Redirect("more hops than are allowed"))
     }
 
-    async fn slot(&self, account: &Account) -> Result<OwnedSemaphorePermit, UpstreamError> {
-        let slots = Arc::clone(&account.slots);
+    async fn slot(&self, site: &Site) -> Result<OwnedSemaphorePermit, UpstreamError> {
+        let slots = Arc::clone(&site.0.slots);
         // A timer costs more than a free slot.
         if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
             return Ok(slot);
@@ -297,13 +422,14 @@ impl Upstream {
                 tracing::error!("upstream does not accept the gate's credential");
                 Err(UpstreamError::Credential)
             }
-            StatusCode::BAD_REQUEST => {
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
+                let status = reply.parts.status.as_u16();
                 let body = Limited::new(reply.body, ERROR_BYTES_MAX).collect();
                 let read = timeout(self.settings.head_timeout_ms.duration(), body).await;
                 let text = read.ok().and_then(Result::ok).map(|body| body.to_bytes());
                 match text.and_then(|text| answer::twilio_code(&text)) {
                     Some(code) => Err(UpstreamError::Rejected { code }),
-                    None => Err(UpstreamError::Status(400)),
+                    None => Err(UpstreamError::Status(status)),
                 }
             }
             StatusCode::OK
@@ -316,9 +442,23 @@ impl Upstream {
     }
 }
 
-impl MetadataSource for Upstream {
+/// One worker's way to one account, as facts are read.
+#[derive(Clone, Debug)]
+pub struct Metadata<'a> {
+    /// The way.
+    pub upstream: &'a Upstream,
+    /// The account.
+    pub site: &'a Site,
+    /// What has been read already, as an item of a list.
+    pub known: Option<(MetadataRef, Bytes)>,
+}
+
+impl MetadataSource for Metadata<'_> {
     async fn read(&self, what: MetadataRef) -> Result<Bytes, FactsError> {
-        let read = self.document(what.account(), &what.upstream_path()).await;
+        if let Some((_, json)) = self.known.as_ref().filter(|(known, _)| *known == what) {
+            return Ok(json.clone());
+        }
+        let read = self.upstream.document(self.site, what.product(), &what.upstream_path()).await;
         read.map_err(|error| match error {
             UpstreamError::NotFound | UpstreamError::Gone => FactsError::NoSuchRecording,
             UpstreamError::Busy { retry_after } => FactsError::Busy { retry_after },
@@ -327,11 +467,41 @@ impl MetadataSource for Upstream {
     }
 }
 
-impl Errand<'_> {
+/// The URL of the bytes, where Twilio's JSON has it.
+fn url_in(json: &[u8], media: &MediaRef) -> Result<String, UpstreamError> {
+    let json = answer::parse_document(json)?;
+    let several = json.get("locations").and_then(|several| several.get(media.part()));
+    let found = ["/redirect_to", "/media_url", "/location", "/links/content_direct_temporary"]
+        .iter()
+        .find_map(|pointer| json.pointer(pointer))
+        .or(several);
+    match found.map(|url| url.as_str().map(str::to_owned)) {
+        Some(Some(url)) => Ok(url),
+        Some(None) => Err(UpstreamError::Unusable("it leads to what is no URL")),
+        None => Err(UpstreamError::NotFound),
+    }
+}
+
+/// What Flex Insights asks for: a URL that carries its own authorisation.
+fn own_link(media: &MediaRef, wanted: &Wanted<'_>) -> Opened {
+    let url = media.content(None).map(|content| wanted.own.link(&content));
+    Opened::document(&serde_json::json!({ "media_url": url }), wanted.outline)
+}
+
+impl Errand {
+    fn json() -> Self {
+        Self {
+            method: Method::GET,
+            accept: "application/json",
+            range: None,
+            conditions: Conditions::default(),
+        }
+    }
+
     /// Everything that goes over the wire, but for the credential.
     fn request(&self, origin: &Origin, path: &str) -> Result<Request<Empty<Bytes>>, UpstreamError> {
         let mut request = Request::builder()
-            .method(Method::GET)
+            .method(self.method.clone())
             .uri(path)
             .header(HOST, origin.host_header())
             .header(USER_AGENT, AGENT)

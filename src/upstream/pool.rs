@@ -4,7 +4,8 @@
 //! task that uses it, inside the exchange and then inside the body, so that a request costs no
 //! second task and no wake-up across tasks. An idle connection is driven by nobody; it is looked
 //! at when it is taken out again. If it turns out dead before the head of an answer has come, the
-//! exchange is made once more on a new one: every request here is a GET without a body.
+//! exchange is made once more on a new one: a GET without a body may
+//! be made twice.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -68,10 +69,6 @@ impl Origin {
 
     pub(super) fn host_header(&self) -> HeaderValue {
         self.header.clone()
-    }
-
-    pub(super) fn tls(&self) -> &Arc<ClientConfig> {
-        &self.tls
     }
 
     /// What connections are filed under: where they lead and whom they trust.
@@ -153,6 +150,15 @@ impl Pool {
                 done => return done,
             }
         }
+        self.send_afresh(origin, request).await
+    }
+
+    /// The same on a new connection, and once only: for what must not be done twice.
+    pub(super) async fn send_afresh(
+        self: &Arc<Self>,
+        origin: &Origin,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Reply, UpstreamError> {
         let link = match timeout(self.connect_timeout, connect(origin)).await {
             Err(_) => return Err(UpstreamError::TimedOut("connect")),
             Ok(link) => link?,

@@ -24,15 +24,26 @@ pub(super) fn target(
     parts: &response::Parts,
     account: &Account,
 ) -> Result<(Origin, String), UpstreamError> {
-    let refuse = |why| Err(UpstreamError::Redirect(why));
+    follow(location(parts)?, account)
+}
+
+/// The one location of an answer.
+pub(super) fn location(parts: &response::Parts) -> Result<&str, UpstreamError> {
     let mut locations = parts.headers.get_all(LOCATION).iter();
-    let (Some(location), None) = (locations.next(), locations.next()) else {
-        return refuse("there is not one location");
-    };
-    if location.len() > LOCATION_BYTES_MAX {
+    match (locations.next().map(|location| location.to_str()), locations.next()) {
+        (Some(Ok(location)), None) => Ok(location),
+        (Some(Err(_)), _) => Err(UpstreamError::Redirect("the location is not a URL")),
+        _ => Err(UpstreamError::Redirect("there is not one location")),
+    }
+}
+
+/// The host and path of a URL that upstream gave.
+pub(super) fn follow(url: &str, account: &Account) -> Result<(Origin, String), UpstreamError> {
+    let refuse = |why| Err(UpstreamError::Redirect(why));
+    if url.len() > LOCATION_BYTES_MAX {
         return refuse("the location is too long");
     }
-    let Some(uri) = location.to_str().ok().and_then(|text| text.parse::<Uri>().ok()) else {
+    let Ok(uri) = url.parse::<Uri>() else {
         return refuse("the location is not a URL");
     };
     if uri.scheme_str() != Some("https") {
@@ -49,7 +60,7 @@ pub(super) fn target(
         return refuse("the host is not in the account's redirect_hosts");
     }
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    match Origin::parse(&authority, Arc::clone(account.origin.tls())) {
+    match Origin::parse(&authority, Arc::clone(&account.tls)) {
         Some(origin) => Ok((origin, path)),
         None => refuse("the host is not a host name"),
     }

@@ -9,7 +9,7 @@ use crate::cli::policies::count;
 use crate::cli::{ConfigPath, Exit, Format, complain, say};
 use crate::clock::Clock;
 use crate::ledger::{self, Field, Filter, Order, Review, Row, SessionCursor, Unit};
-use crate::media::{CallSid, RecordingSid};
+use crate::media::{CallSid, MediaSid};
 
 /// Find entries, newest first; count them; fold them into listening sessions
 #[derive(Debug, clap::Args)]
@@ -95,7 +95,7 @@ pub(in crate::cli) struct Selection {
     recipient: Vec<String>,
     /// About this recording
     #[arg(long, value_name = "SID")]
-    recording: Vec<RecordingSid>,
+    recording: Vec<MediaSid>,
     /// About this call
     #[arg(long, value_name = "SID")]
     call: Vec<CallSid>,

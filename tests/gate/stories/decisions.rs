@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use noticegate::facts::{Consent, Facts, Labels, Register};
 use noticegate::folder;
 use noticegate::identity::{Caller, Proof, Role};
-use noticegate::media::{Artefact, AudioFormat, Direction, Form, MediaRef};
+use noticegate::media::{Artefact, Direction, Form, MediaRef};
 use noticegate::notice::{Circumstance, ConsentForm, Effect, Kind, Rule};
 use noticegate::policy::{
     Action, DerivedFile, Draft, Ground, Policies, PolicyTest, Question, Stated, Verdict,
@@ -51,12 +51,12 @@ fn question(
 ) -> Question {
     let form = match action {
         Action::Describe => Form::Metadata,
-        _ => Form::Audio { format: AudioFormat::Wav, channels: None },
+        _ => Form::Wav,
     };
     Question {
         caller: caller(roles),
         action,
-        media: MediaRef { account: facts.account, recording: facts.recording, form },
+        media: MediaRef::recording(facts.account, facts.recording, form),
         purpose: purpose.parse().ok(),
         stated,
         facts: Arc::new(facts),

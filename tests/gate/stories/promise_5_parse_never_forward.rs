@@ -149,7 +149,7 @@ async fn a_path_with_a_second_reading_is_refused_and_says_why() {
         (path(".wav?RequestedChannels=01"), "`RequestedChannels` must be 1 or 2"),
         (path(".wav?RequestedChannels=1&RequestedChannels=1"), "is given more than once"),
         (path(".wav?requestedchannels=1"), "`requestedchannels` is not known here"),
-        (path(".json?IncludeSoftDeleted=true"), "`IncludeSoftDeleted` is not known here"),
+        (path(".wav?IncludeSoftDeleted=true"), "`IncludeSoftDeleted` is not known here"),
         (path(".json?RequestedChannels=1"), "`RequestedChannels` is not known here"),
         (path(".wav?purpose=Quality"), "must be lower-case words joined by hyphens"),
         (path(".wav?purpose=marketing"), "the purpose must be given once"),
@@ -174,16 +174,18 @@ async fn a_clear_path_to_something_else_is_404() {
         path("").replace("abcdef", "abcde"),
         path("").replace("abcdef", "abcdef0"),
         format!("{base}/Recordings"),
-        format!("{base}/Recordings.json"),
+        format!("{base}/Queues.json"),
         format!("{base}.json"),
-        format!("{base}/Calls/CA0123456789abcdef0123456789abcdef.json"),
-        format!("{base}/Calls/CA0123456789abcdef0123456789abcdef/Recordings.json"),
-        path("/Transcriptions.json"),
+        format!("{base}/Calls/CA0123456789abcdef0123456789abcdef/Events.json"),
+        format!("{base}/Messages/SM0123456789abcdef0123456789abcdef.json"),
+        path("/Transcriptions"),
+        "/v1/RecordingSettings/Default".to_owned(),
+        "/v2/Services".to_owned(),
         "/healthz".to_owned(),
         "*".to_owned(),
     ] {
         let sent = with_target(&world, target.as_bytes());
-        refused(&world, &sent, 404, "no such resource; served are GET and HEAD of").await;
+        refused(&world, &sent, 404, "no such resource; served are GET, HEAD and DELETE of").await;
     }
     refused(&world, &with_target(&world, b"/"), 400, "holds an empty segment").await;
     nothing_happened(world).await;
@@ -452,9 +454,9 @@ async fn a_request_in_a_body_is_not_a_request() {
 }
 
 #[tokio::test]
-async fn only_get_and_head_are_served() {
+async fn only_get_head_and_delete_are_served() {
     let world = World::new().await;
-    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY", "get", "PROPFIND"]
+    for method in ["POST", "PUT", "PATCH", "OPTIONS", "TRACE", "QUERY", "get", "delete", "PROPFIND"]
     {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = || world.ana(&path(".wav")).method(&method);
@@ -462,9 +464,10 @@ async fn only_get_and_head_are_served() {
         let answers = [world.send(request()).await, world.client.send_h2(bodiless(over_h2)).await];
         for answer in answers {
             assert_eq!(answer.status, 405, "{method}");
-            assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+            assert_eq!(answer.header("allow"), Some("GET, HEAD, DELETE"));
             assert_eq!(answer.json()["code"], 20004);
-            assert_eq!(answer.json()["message"], "only GET and HEAD are served here");
+            let told = "only GET and HEAD are served here, and DELETE of what Twilio deletes";
+            assert_eq!(answer.json()["message"], told);
         }
     }
     nothing_happened(world).await;
@@ -887,7 +890,7 @@ async fn an_error_is_xml_only_for_who_asks_for_xml_where_twilio_sends_it() {
     let answer = world.send(world.ana("/x").header("accept", "text/xml")).await;
     assert_eq!(answer.status, 404);
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    assert!(text.contains("<Message>no such resource; served are GET and HEAD of /2010"), "{text}");
+    assert!(text.contains("<Message>no such resource; served are GET, HEAD and DELETE of Twilio"), "{text}");
     let entries = world.entries().await;
     assert_eq!(of_kind(&entries, "refusal").len(), 10);
     assert!(world.media_requests().is_empty());

@@ -846,7 +846,7 @@ async fn a_token_in_the_query_is_an_unknown_parameter_that_is_not_repeated() {
     let mut world = World::new().await;
     let good = world.token("ana", &["quality-analyst"]);
     let opaque = encode([7; 48]);
-    for (token, said) in [(&good, "plain `name=value` pairs"), (&opaque, "`access_token`")] {
+    for (token, said) in [(&good, "`access_token`"), (&opaque, "`access_token`")] {
         let uri = format!("{}?access_token={token}", path(".wav"));
         // Neither alone nor beside a sound header.
         for request in [Client::get(&uri), world.ana(&uri)] {

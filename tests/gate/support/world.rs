@@ -15,7 +15,7 @@ use noticegate::ledger::store::{Postgres, Store as _};
 use noticegate::serve::{Prepared, Running};
 use noticegate::standin::{
     Direction, RecordingStatus, SampleAudio, SampleRecording, StandIn, StandInAccount,
-    StandInSettings,
+    StandInSettings, Ways,
 };
 use serde_json::Value;
 
@@ -308,6 +308,7 @@ pub fn recording(sid: &str, started_at: &str) -> SampleRecording {
         audio: SampleAudio::Conversation,
         from: NUMBER.to_owned(),
         to: "+13055550188".to_owned(),
+        ..SampleRecording::default()
     }
 }
 
@@ -331,7 +332,9 @@ async fn start_standin(folder: &Path, recordings: Vec<SampleRecording>) -> Stand
             sid: ACCOUNT.to_owned(),
             auth_token: UPSTREAM_SECRET.to_owned(),
             recordings,
+            ..StandInAccount::default()
         }],
+        ways: Ways::default(),
     })
     .await
     .unwrap()

@@ -1,0 +1,91 @@
+//! A page of a list: read whole, kept item by item.
+//!
+//! The page has to be read before anybody knows what is on it, so it stays shut here: it tells
+//! only what its items are and what facts they hold, until each item that may be told has been paid
+//! for with a receipt. Items that are not paid for are left out; the page's own keys stay.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::account::Site;
+use super::answer::{self, Opened, Outline};
+use super::rewrite::{self, Own};
+use super::{Upstream, UpstreamError};
+use crate::ledger::{Intent, OpenDisclosure, Receipt};
+use crate::media::{MediaRef, Query, Serves};
+
+/// A page that was read and is not told yet.
+#[derive(Debug)]
+pub struct Listed {
+    site: Site,
+    page: MediaRef,
+    key: &'static str,
+    document: Value,
+    /// Where each stands in the document, what it is, and its JSON.
+    items: Vec<(usize, MediaRef, Bytes)>,
+}
+
+impl Upstream {
+    /// Reads a page of a list.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] if it cannot be had, or is not a page of this list.
+    pub async fn list(
+        &self,
+        site: &Site,
+        page: MediaRef,
+        query: &Query,
+    ) -> Result<Listed, UpstreamError> {
+        let wrong = UpstreamError::Unusable("it is not a page of a list");
+        let Serves::Page { key, .. } = page.serves() else { return Err(wrong) };
+        let json = self.document(site, page.row().product, &page.upstream_path(query)).await?;
+        let document = answer::parse_document(&json)?;
+        let list = document.get(key).and_then(Value::as_array).ok_or(wrong)?;
+        // What has no SID of the list's kind is nothing that could be decided on: left out.
+        let items = list.iter().enumerate().filter_map(|(place, item)| {
+            let name = item.get("sid").or_else(|| item.get("ttid"))?.as_str()?;
+            let json = serde_json::to_vec(item).ok()?;
+            Some((place, page.item(name)?, Bytes::from(json)))
+        });
+        let items = items.collect();
+        Ok(Listed { site: site.clone(), page, key, document, items })
+    }
+}
+
+impl Listed {
+    /// The items, each with its own JSON, which is for learning facts.
+    pub fn items(&self) -> impl Iterator<Item = (MediaRef, Bytes)> + use<'_> {
+        self.items.iter().map(|(_, media, json)| (*media, json.clone()))
+    }
+
+    /// Opens the page with the items that are paid for; each is given by its place in
+    /// [`Listed::items`]. Returns the page, and for each item its disclosure and its bytes.
+    pub fn open(
+        mut self,
+        paid: Vec<(usize, Intent, Receipt)>,
+        own: &Own<'_>,
+        outline: Outline,
+    ) -> (Vec<(OpenDisclosure, u64)>, Opened) {
+        let mut list = match self.document.get_mut(self.key).map(Value::take) {
+            Some(Value::Array(list)) => list,
+            _ => Vec::new(),
+        };
+        let (mut told, mut disclosures) = (Vec::new(), Vec::new());
+        for (index, intent, receipt) in paid {
+            let Some((place, media, _)) = self.items.get(index) else { continue };
+            if receipt.id() != intent.id() || intent.media() != *media {
+                continue;
+            }
+            let Some(mut item) = list.get_mut(*place).map(Value::take) else { continue };
+            rewrite::rewrite(&mut item, media, &self.site, own);
+            let bytes = serde_json::to_vec(&item).map_or(0, |json| json.len() as u64);
+            told.push(item);
+            disclosures.push((receipt.spend(), bytes));
+        }
+        rewrite::rewrite(&mut self.document, &self.page, &self.site, own);
+        if let Some(list) = self.document.get_mut(self.key) {
+            *list = Value::Array(told);
+        }
+        (disclosures, Opened::document(&self.document, outline))
+    }
+}
