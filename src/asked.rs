@@ -202,7 +202,10 @@ impl Asked {
 }
 
 /// The host that was asked, if it is one of ours and was named in one way.
-fn host<'a>(parts: &'a Parts, names: &[String]) -> Result<&'a str, BadRequest> {
+///
+/// # Errors
+/// [`BadRequest::Host`] or [`BadRequest::Misdirected`].
+pub fn host<'a>(parts: &'a Parts, names: &[String]) -> Result<&'a str, BadRequest> {
     let mut headers = parts.headers.get_all(HOST).iter();
     let header = match (headers.next(), headers.next()) {
         (header, None) => header.map(|host| host.to_str()).transpose(),

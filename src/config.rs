@@ -20,10 +20,12 @@ use crate::secret::Secret;
 mod check;
 mod client;
 mod range;
+mod webhooks;
 
 pub(crate) use check::{line_of, without_values};
 pub use client::{CLIENT_ISSUER, Clients};
 pub use range::{Bytes, Count, Millis, Seconds};
+pub use webhooks::{Cors, Flex, Webhook, WebhookKey, Webhooks};
 
 /// A configuration file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +90,20 @@ pub struct Config {
     /// Links that carry their own authorisation.
     #[serde(default)]
     pub links: Links,
+    /// Where recordings are decrypted.
+    #[serde(default)]
+    pub decryption: Decryption,
+    /// Twilio's callbacks.
+    #[serde(default)]
+    pub webhooks: Webhooks,
+    /// Pages of other origins.
+    #[serde(default)]
+    pub cors: Cors,
+    /// Agents of Twilio Flex.
+    pub flex: Option<Flex>,
+    /// The file that this was read from.
+    #[serde(skip)]
+    pub source: Option<PathBuf>,
     /// What one caller can make the gate hold.
     #[serde(default)]
     pub limits: Limits,
@@ -236,6 +252,9 @@ pub struct Account {
     /// is chosen by them. Absent means all that belong to no other.
     #[serde(default)]
     pub names: Vec<String>,
+    /// The private keys of the public keys with which Twilio encrypts this account's recordings.
+    #[serde(default, rename = "encryption_key")]
+    pub encryption_keys: Vec<EncryptionKey>,
     /// Hosts that a redirect may lead to: `name`, `name:port` or `*.name`.
     #[serde(default = "default_redirect_hosts")]
     pub redirect_hosts: Vec<String>,
@@ -245,6 +264,19 @@ pub struct Account {
     /// The secret, once read.
     #[serde(skip, default = "no_secret")]
     pub secret: Secret,
+}
+
+/// A private key that opens recordings (`[[account.encryption_key]]`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncryptionKey {
+    /// The public key's SID at Twilio, `CR...`.
+    pub sid: String,
+    /// The private key, PEM (PKCS#8 or PKCS#1).
+    pub file: PathBuf,
+    /// The text of the file, once read.
+    #[serde(skip, default = "no_secret")]
+    pub pem: Secret,
 }
 
 /// One issuer of tokens (`[[issuer]]`).
@@ -348,6 +380,22 @@ pub struct Links {
     pub life_seconds: Seconds<10, 14_400>,
 }
 
+/// Where recordings are decrypted (`[decryption]`). Nothing of one is told before all of it has
+/// come and its tag has been verified.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decryption {
+    /// The folder for what does not fit into memory; written under keys that are never stored. The
+    /// default is the system's for temporary files.
+    pub directory: Option<PathBuf>,
+    /// Bytes of one recording that are kept in memory.
+    pub memory_bytes_max: Bytes<65_536, 1_073_741_824>,
+    /// Bytes of all decrypted recordings that are kept for the next range request.
+    pub cache_bytes_max: Bytes<0, { u64::MAX }>,
+    /// How long one is kept.
+    pub keep_seconds: Seconds<1, 3600>,
+}
+
 /// Limits on callers (`[limits]`).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -436,6 +484,17 @@ impl Default for Facts {
 impl Default for Links {
     fn default() -> Self {
         Self { life_seconds: Seconds::of(300) }
+    }
+}
+
+impl Default for Decryption {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            memory_bytes_max: Bytes::of(1 << 20),
+            cache_bytes_max: Bytes::of(1 << 30),
+            keep_seconds: Seconds::of(300),
+        }
     }
 }
 

@@ -4,28 +4,37 @@
 //! the step before it made, and from the permit on by value, so that none can be left out. All
 //! branching of a request is here; rooms return values and do not call the next room.
 
+mod callback;
+mod list;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 
 use crate::asked::{Asked, BadRequest, Rules, Verb};
 use crate::clock::Clock;
+use crate::config;
 use crate::crash;
 use crate::facts::{FactStore, Facts, FactsError};
-use crate::identity::{Caller, Identity, Peer, Stranger, Tickets, Unadmitted};
+use crate::identity::{
+    Caller, Identity, Peer, Stranger, Tickets, Unadmitted, flex_caller, flex_token,
+};
 use crate::ledger::{AppendError, Ask, Intent, Ledger, Pledge, Refused};
-use crate::media::{MediaRef, MetadataRef, Serves, Target};
+use crate::media::{AccountSid, Artefact, MediaRef, MetadataRef, Serves, Target};
+use crate::notice::Circumstance;
 use crate::policy::{Permit, Question, Reason, Refusal, Stated, Verdict};
 use crate::purpose::Purpose;
 use crate::reload::InForce;
-use crate::respond::{self, CallerForm, Problem};
+use crate::respond::{self, CallerForm, Cors, Problem};
 use crate::stream::ReplyBody;
-use crate::upstream::{Accounts, Metadata, NoSite, Own, Site, Upstream, UpstreamError, Wanted};
+use crate::upstream::{
+    Accounts, Lock, Metadata, NoSite, Own, Site, Upstream, UpstreamError, Wanted,
+};
+use crate::webhook::Webhooks;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -46,10 +55,16 @@ pub struct Gate {
     pub accounts: Arc<Accounts>,
     /// Links that carry their own authorisation.
     pub tickets: Tickets,
+    /// Twilio's callbacks.
+    pub webhooks: Arc<Webhooks>,
+    /// Pages of other origins.
+    pub cors: Cors,
+    /// What agents of Flex are here.
+    pub flex: Option<config::Flex>,
 }
 
-/// LIMIT: items of a list whose facts are asked for at once; each may cost two requests at Twilio.
-const ITEMS_AT_ONCE: usize = 8;
+/// What has nothing to decrypt.
+const PLAIN: Lock = Lock::Open { or_sealed: false };
 
 /// One thread's gate: the shared part and its own connections upstream.
 #[derive(Debug)]
@@ -83,9 +98,20 @@ struct Admitted {
 
 impl Worker {
     /// Answers one request. Whatever happens, there is an answer in the gate's own words.
-    pub async fn answer<B: Body>(&self, request: Request<B>, peer: &Peer) -> Response<ReplyBody> {
+    pub async fn answer<B>(&self, request: Request<B>, peer: &Peer) -> Response<ReplyBody>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let (parts, body) = request.into_parts();
         let form = CallerForm::of(&parts);
+        let cors = &self.gate.cors;
+        if let Some(response) = cors.preflight(&parts) {
+            return response;
+        }
+        if let Some(name) = parts.uri.path().strip_prefix("/webhooks/") {
+            return self.take_callback(name, &parts, body, form).await;
+        }
         let has_body = !body.is_end_stream();
         drop(body);
         let answered = async {
@@ -96,22 +122,25 @@ impl Worker {
                 _ => self.disclose(known).await,
             }
         };
-        match answered.await {
+        let mut response = match answered.await {
             Ok(response) => response,
             Err(no) => self.refuse(no, peer, form).await,
-        }
+        };
+        cors.mark(cors.origin(&parts.headers), response.headers_mut());
+        response
     }
 
     async fn disclose(&self, known: Admitted) -> Result<Response<ReplyBody>, No> {
         let media = known.asked.target.media;
         let facts = self.gather(&known, media, None).await?;
-        let permit = self.decide(&known, media, facts)?;
+        let lock = self.unlock(&known, media, &facts)?;
+        let permit = self.decide(&known, media, facts, &lock)?;
         crash::at("decided");
         let (intent, pledge) = self.record(&known, permit)?;
         // The entry travels to the disk while the upstream is asked. What upstream answers stays
         // sealed until the entry is durable; if it cannot be made so, the answer is thrown away.
         let ticket = self.tickets(&known);
-        let wanted = known.wanted(&ticket);
+        let wanted = known.wanted(&ticket, &lock);
         let fetched = async { Ok(self.upstream.ask(&known.site, &intent, &wanted).await) };
         let (sealed, receipt) = tokio::try_join!(fetched, pledge.durable()).map_err(No::Ledger)?;
         let (disclosure, answer) = sealed.open(receipt);
@@ -122,7 +151,7 @@ impl Worker {
     async fn delete(&self, known: Admitted) -> Result<Response<ReplyBody>, No> {
         let media = known.asked.target.media;
         let facts = self.gather(&known, media, None).await?;
-        let permit = self.decide(&known, media, facts)?;
+        let permit = self.decide(&known, media, facts, &PLAIN)?;
         let (intent, pledge) = self.record(&known, permit)?;
         let receipt = pledge.durable().await.map_err(No::Ledger)?;
         let deleted = self.upstream.delete(&known.site, &intent, receipt).await;
@@ -131,56 +160,6 @@ impl Worker {
             self.gate.facts.forget(subject.even_deleted()).await;
         }
         Ok(respond::disclose(deleted.0, deleted.1, known.form))
-    }
-
-    /// A page of a list: each item is decided and recorded by itself, and those that may not be
-    /// told are left out.
-    async fn list(&self, known: Admitted) -> Result<Response<ReplyBody>, No> {
-        let Target { media: page, query, .. } = &known.asked.target;
-        let listed = self.upstream.list(&known.site, *page, query).await.map_err(No::Upstream)?;
-        let asking = &known;
-        let gathering = listed.items().map(|(item, json)| async move {
-            let json = item.subject().map(|subject| (subject, json));
-            (item, self.gather(asking, item, json).await)
-        });
-        let gathering: Vec<_> = gathering.collect();
-        let mut facts = futures_util::stream::iter(gathering).buffered(ITEMS_AT_ONCE);
-        let (mut permits, mut refused) = (Vec::new(), None);
-        let mut place = 0;
-        while let Some((item, gathered)) = facts.next().await {
-            match gathered.and_then(|facts| self.decide(&known, item, facts)) {
-                Ok(permit) => permits.push((place, permit)),
-                // A page that lacks what could not be asked for would be a wrong page.
-                Err(No::Facts(error, caller, asked)) if error.may_pass() => {
-                    return Err(No::Facts(error, caller, asked));
-                }
-                Err(no) => refused = refused.or(Some(no)),
-            }
-            place += 1;
-        }
-        drop(facts);
-        match refused {
-            // What is wrong with the request itself is told; a page of nothing would not say it.
-            Some(No::Refused(refusal, asked))
-                if permits.is_empty() && refusal.reason.is_of_request() =>
-            {
-                return Err(No::Refused(refusal, asked));
-            }
-            _ => {}
-        }
-        let mut pledged = Vec::with_capacity(permits.len());
-        for (place, permit) in permits {
-            let (intent, pledge) = self.record(&known, permit)?;
-            pledged.push((place, intent, pledge));
-        }
-        let mut paid = Vec::with_capacity(pledged.len());
-        for (place, intent, pledge) in pledged {
-            paid.push((place, intent, pledge.durable().await.map_err(No::Ledger)?));
-        }
-        let ticket = self.tickets(&known);
-        let wanted = known.wanted(&ticket);
-        let (disclosures, page) = listed.open(paid, &wanted.own, wanted.outline);
-        Ok(respond::disclose_page(disclosures, page))
     }
 
     async fn identify(
@@ -207,6 +186,15 @@ impl Worker {
                     None => return Err(No::Stranger(Stranger::Ticket, Box::new(asked))),
                 }
             }
+            None if self.gate.flex.is_some()
+                && media.serves() == Serves::OwnLink
+                && flex_token(&parts.headers).is_some() =>
+            {
+                match self.ask_flex(parts, &asked.host).await {
+                    Ok((caller, account)) => (caller, Some(account)),
+                    Err(stranger) => return Err(No::Stranger(stranger, Box::new(asked))),
+                }
+            }
             None => {
                 let certificate = peer.certificate.as_deref();
                 let known = match identity.identify(&parts.headers, certificate).await {
@@ -229,6 +217,26 @@ impl Worker {
                 Ok(Admitted { caller, site, asked, address: peer.address.ip(), form })
             }
             Err(no) => Err(No::NoSite(no, caller, Box::new(asked))),
+        }
+    }
+
+    /// Who bears a Flex token: Twilio is asked.
+    async fn ask_flex(
+        &self,
+        parts: &Parts,
+        host: &str,
+    ) -> Result<(Arc<Caller>, AccountSid), Stranger> {
+        let Gate { accounts, flex, clock, .. } = &*self.gate;
+        let site = accounts.find(host, None, None).map_err(|_| Stranger::Flex)?;
+        let (Some(settings), Some(token)) = (flex, flex_token(&parts.headers)) else {
+            return Err(Stranger::Flex);
+        };
+        match self.upstream.validate_flex(&site, &token).await {
+            Ok(answer) => Ok((flex_caller(&answer, settings, clock.now())?, site.account())),
+            Err(error) => {
+                tracing::warn!(%error, "a Flex token could not be validated");
+                Err(Stranger::FlexUnavailable)
+            }
         }
     }
 
@@ -257,17 +265,42 @@ impl Worker {
         }
     }
 
-    fn decide(&self, known: &Admitted, media: MediaRef, facts: Arc<Facts>) -> Result<Permit, No> {
-        let Admitted { caller, asked, .. } = known;
-        let question = Question {
-            caller: Arc::clone(caller),
-            action: asked.action(&media),
-            media,
-            purpose: known.purpose().cloned(),
-            stated: Stated { circumstances: asked.circumstances(&media), ..Stated::default() },
-            facts,
-            now: self.gate.clock.now(),
+    /// Whether a recording is decrypted: not if no key that is held opens it, and then that is a
+    /// circumstance of the decision.
+    fn unlock(&self, known: &Admitted, media: MediaRef, facts: &Arc<Facts>) -> Result<Lock, No> {
+        let details = facts
+            .encryption
+            .as_deref()
+            .filter(|_| matches!(media.serves(), Serves::Wav | Serves::OwnLink));
+        if let Some(details) = details {
+            return match known.site.content_key(details) {
+                Ok(Some(opening)) => Ok(Lock::Key(opening)),
+                Ok(None) => Ok(Lock::Closed),
+                Err(problem) => {
+                    let asked = Box::new(known.asked_for(media));
+                    let error = FactsError::Sealed(problem);
+                    Err(No::Facts(error, Arc::clone(&known.caller), asked))
+                }
+            };
+        }
+        // Of a video nobody knows before it comes; so it is asked now whether its ciphertext may.
+        let is_video = media.serves() == Serves::File && facts.artefact == Artefact::Video;
+        let or_sealed = is_video && {
+            let question =
+                known.question(media, Arc::clone(facts), &Lock::Closed, &self.gate.clock);
+            self.gate.policies.now().judge(&question).1.is_ok()
         };
+        Ok(Lock::Open { or_sealed })
+    }
+
+    fn decide(
+        &self,
+        known: &Admitted,
+        media: MediaRef,
+        facts: Arc<Facts>,
+        lock: &Lock,
+    ) -> Result<Permit, No> {
+        let question = known.question(media, facts, lock, &self.gate.clock);
         match self.gate.policies.now().decide(question) {
             Verdict::Permit(permit) => Ok(permit),
             Verdict::Refuse(refusal) => {
@@ -394,10 +427,28 @@ impl Admitted {
         asked
     }
 
-    fn wanted<'a>(&'a self, ticket: &'a (dyn Fn(&MediaRef) -> String + Sync)) -> Wanted<'a> {
+    fn question(&self, media: MediaRef, facts: Arc<Facts>, lock: &Lock, clock: &Clock) -> Question {
+        let mut circumstances = self.asked.circumstances(&media);
+        circumstances.extend(matches!(lock, Lock::Closed).then_some(Circumstance::StillEncrypted));
+        Question {
+            caller: Arc::clone(&self.caller),
+            action: self.asked.action(&media),
+            media,
+            purpose: self.purpose().cloned(),
+            stated: Stated { circumstances, ..Stated::default() },
+            facts,
+            now: clock.now(),
+        }
+    }
+
+    fn wanted<'a>(
+        &'a self,
+        ticket: &'a (dyn Fn(&MediaRef) -> String + Sync),
+        lock: &'a Lock,
+    ) -> Wanted<'a> {
         let Asked { verb, conditions, origin, target, .. } = &self.asked;
         let own = Own { origin, purpose: target.purpose.as_ref(), ticket };
-        Wanted { outline: verb.outline(), conditions, query: &target.query, own }
+        Wanted { outline: verb.outline(), conditions, query: &target.query, own, lock }
     }
 }
 

@@ -27,6 +27,7 @@
 //! | [`policy`] | Cedar: the decision and its explanation; pure |
 //! | [`ledger`] | the durable record, and the proof values |
 //! | [`upstream`] | Twilio: credentials, redirects, what came back |
+//! | [`webhook`] | Twilio's callbacks: verify, learn, pass on |
 //! | [`respond`], [`stream`] | answers in the gate's own words; bytes, counted |
 //!
 //! Around them: [`config`], [`folder`] (policies on disk), [`serve`] (from a configuration to a
@@ -60,5 +61,6 @@ pub mod standin;
 pub mod stream;
 pub mod telemetry;
 pub mod upstream;
+pub mod webhook;
 pub mod witness;
 mod words;

@@ -6,12 +6,16 @@
 //! is Twilio's XML. The member `type` is left out on purpose: with it, twilio-python would take
 //! the error for another kind.
 
+mod cors;
+
+pub use cors::Cors;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
-    LOCATION, REFERRER_POLICY, RETRY_AFTER,
-    STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    LOCATION, REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
@@ -25,6 +29,7 @@ use crate::media::{Confusion, TargetError};
 use crate::policy::{Ground, Reason, Refusal};
 use crate::stream::ReplyBody;
 use crate::upstream::{NoSite, Opened, Outline, UpstreamError};
+use crate::webhook::WebhookError;
 
 /// The header that names the ledger entry of an answer.
 pub const ENTRY_HEADER: HeaderName = HeaderName::from_static("noticegate-entry");
@@ -82,7 +87,7 @@ impl Problem {
     /// Nobody proved who they are; `basic` says whether a client's id and secret would be proof.
     #[must_use]
     pub fn stranger(stranger: Stranger, basic: bool) -> Self {
-        if stranger == Stranger::KeysUnavailable {
+        if matches!(stranger, Stranger::KeysUnavailable | Stranger::FlexUnavailable) {
             let problem = Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 20503,
@@ -204,6 +209,25 @@ impl Problem {
         Self::new(status, 20503, "ledger-closed", message).retry_after(Some(5))
     }
 
+    /// A callback's body that is too long or too slow.
+    #[must_use]
+    pub fn callback_body() -> Self {
+        let message = "The callback's body is too long, or did not come in time";
+        Self { closes: true, ..Self::new(StatusCode::BAD_REQUEST, 20001, "bad-request", message) }
+    }
+
+    /// A callback that is not taken.
+    #[must_use]
+    pub fn callback(error: &WebhookError) -> Self {
+        let (status, code) = match error {
+            WebhookError::Unknown => return Self::not_found(),
+            WebhookError::Signature(_) => (StatusCode::FORBIDDEN, 20403),
+            WebhookError::Event(_) | WebhookError::Relay(_) => (StatusCode::BAD_REQUEST, 20001),
+            WebhookError::Outbox(_) => (StatusCode::SERVICE_UNAVAILABLE, 20503),
+        };
+        Self::new(status, code, "callback", error.to_string())
+    }
+
     fn busy(retry_after: Option<u32>) -> Self {
         let message = "Too many requests for this account are under way";
         let status = StatusCode::TOO_MANY_REQUESTS;
@@ -236,9 +260,10 @@ impl Problem {
                         StatusCode::BAD_REQUEST,
                         "MP3 is not available for an encrypted recording; ask for .wav",
                     ),
-                    20409 => {
-                        (StatusCode::CONFLICT, "The resource is in a state that does not allow this")
-                    }
+                    20409 => (
+                        StatusCode::CONFLICT,
+                        "The resource is in a state that does not allow this",
+                    ),
                     _ => (
                         StatusCode::BAD_REQUEST,
                         "Cannot download a dual-channel presentation of a mono recording",
@@ -252,6 +277,11 @@ impl Problem {
                 "upstream",
                 "Twilio took too long to answer",
             ),
+            UpstreamError::NoKey => {
+                let message = "The file is encrypted with a key that this gate does not hold, and \
+                               handing it on encrypted is not permitted";
+                Self::new(StatusCode::FORBIDDEN, 20403, "no-key", message)
+            }
             UpstreamError::Sealed(_) => {
                 let message = "The recording is encrypted and cannot be opened";
                 Self::new(StatusCode::BAD_GATEWAY, 20500, "sealed", message)
@@ -426,6 +456,15 @@ pub fn disclose(
     response
 }
 
+/// Tells Twilio that a callback was taken.
+#[must_use]
+pub fn callback_taken() -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::text(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    common(response.headers_mut(), None);
+    response
+}
+
 /// Hands a page of a list to the caller, and pays with a disclosure for each of its items.
 #[must_use]
 pub fn disclose_page(
@@ -476,6 +515,9 @@ fn describe(headers: &mut HeaderMap, opened: &Opened) {
     insert(LOCATION, opened.location.clone());
     if matches!(opened.status, 200 | 206 | 300..=303 | 305..400) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(opened.content_type));
+    }
+    for (name, value) in &opened.envelope {
+        headers.insert(name, value.clone());
     }
     if opened.is_file {
         // A file is somebody else's, and its URL may hold a ticket.

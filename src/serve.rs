@@ -4,12 +4,17 @@
 //! is what starts. [`Prepared`] has read and checked everything that can be checked without
 //! listening or writing; [`Prepared::start`] opens the ledger and the sockets.
 
+mod rotation;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
+
+use rotation::{Rotating, Rotation};
 
 use crate::asked::Rules;
 use crate::clock::Clock;
@@ -20,10 +25,16 @@ use crate::gate::{Gate, Worker};
 use crate::identity::{Clients, ClientsError, Identity, KeyError, Role, Tickets};
 use crate::ledger::{Health, Ledger, OpenError};
 use crate::listener::{self, Authorities, ListenError, Readiness, Server, TlsError};
+use crate::media;
 use crate::metrics::{Follower, Metrics};
 use crate::policy::{LoadError, Policies};
 use crate::reload::{InForce, Keeper, Keeping};
-use crate::upstream::{Accounts, AccountsError, Documents, HttpsCourier, Upstream};
+use crate::respond::Cors;
+use crate::upstream::{Accounts, AccountsError, Decryption, Documents, HttpsCourier, Upstream};
+use crate::webhook::{
+    Keys, Origin, Outbox, OutboxError, OutboxSettings, SharedKey, Target, WebhookSettings,
+    WebhookSettingsError, Webhooks,
+};
 
 /// Why a gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +86,20 @@ pub enum StartError {
     /// The sockets.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// A webhook.
+    #[error(transparent)]
+    Webhook(#[from] WebhookSettingsError),
+    /// The file in which callbacks wait.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// A URL of a webhook.
+    #[error("configuration key `webhooks.hook` of `{hook}`: {problem}")]
+    WebhookUrl {
+        /// Its name.
+        hook: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// No key for links can be derived.
     #[error("cannot derive a key from the ledger's key file")]
     NoKey,
@@ -130,6 +155,7 @@ impl Prepared {
     /// [`StartError`] if the ledger or an address cannot be used.
     pub fn start(self) -> Result<Running, StartError> {
         let Self { config, clock, policies, read_from, identity, accounts, documents, tls } = self;
+        let whole = Arc::new(config.clone());
         let metrics = Arc::new(Metrics::default());
         metrics.policies_in_force(policies.digest().as_str(), clock.now().as_second());
         let courier = Box::new(HttpsCourier::new(config.ledger.ca_file.as_deref())?);
@@ -144,6 +170,9 @@ impl Prepared {
             clock: clock.clone(),
             policies: InForce::new(policies),
             tickets: tickets(&ledger, &config.links)?,
+            cors: Cors::new(&config.cors.origins),
+            flex: config.flex.clone(),
+            webhooks: Arc::new(webhooks(&config, &ledger, &clock)?),
             ledger,
             accounts,
         });
@@ -181,12 +210,16 @@ impl Prepared {
             Health::Open => Ok(()),
             Health::Closed(reason) => Err(format!("the ledger is closed: {reason}")),
         });
+        let decryption = Decryption::new(&config.decryption, &config.limits);
         let server = Server::start(&settings, readiness, metrics, || Worker {
             gate: Arc::clone(&gate),
-            upstream: Upstream::new(config.upstream.clone(), &config.limits),
+            upstream: Upstream::new(config.upstream.clone(), &config.limits, decryption.clone()),
         })?;
         let policies = keeper.start().map_err(ListenError::Worker)?;
-        Ok(Running { server, gate, keys, policies, clients: config.clients })
+        let rotation = Rotation { gate: Arc::clone(&gate), config: whole };
+        let every = config.policies.watch_seconds.duration();
+        let rotating = rotation.clone().start(every).map_err(ListenError::Worker)?;
+        Ok(Running { server, gate, keys, policies, rotation, rotating })
     }
 }
 
@@ -197,7 +230,8 @@ pub struct Running {
     gate: Arc<Gate>,
     keys: KeyKeeper,
     policies: Keeping,
-    clients: Option<config::Clients>,
+    rotation: Rotation,
+    rotating: Rotating,
 }
 
 /// Tickets under a key that all gates of the ledger have.
@@ -207,15 +241,54 @@ fn tickets(ledger: &Ledger, links: &config::Links) -> Result<Tickets, StartError
     tickets.ok_or(StartError::NoKey)
 }
 
+/// The webhooks, and the thread that passes callbacks on.
+fn webhooks(config: &Config, ledger: &Ledger, clock: &Clock) -> Result<Webhooks, StartError> {
+    let config::Webhooks { outbox, give_up_hours, ca_file, hooks } = &config.webhooks;
+    let settings = hooks.iter().map(|hook| {
+        let wrong = |problem: String| StartError::WebhookUrl { hook: hook.name.clone(), problem };
+        let origins = hook.origins.iter().map(|origin| Origin::parse(origin));
+        let origins =
+            origins.collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?;
+        let target = hook.forward_to.as_deref().map(Target::parse).transpose();
+        let (shared, tokens): (Vec<_>, Vec<_>) = hook.keys.iter().partition(|key| key.id.is_some());
+        let shared = shared.into_iter().map(|key| SharedKey {
+            id: key.id.clone().unwrap_or_default(),
+            secret: key.secret.clone(),
+        });
+        Ok(WebhookSettings {
+            name: hook.name.clone(),
+            account: hook.account,
+            public_origins: origins,
+            keys: Keys {
+                auth_tokens: tokens.into_iter().map(|key| key.secret.clone()).collect(),
+                shared: shared.collect(),
+            },
+            target: target.map_err(|error| wrong(error.to_string()))?,
+            relay_key: hook.forward_key.clone(),
+            serves: |path| media::Target::parse(path, None).is_ok(),
+        })
+    });
+    let settings = settings.collect::<Result<Vec<_>, StartError>>()?;
+    let default = config.ledger.directory.join("webhooks.sqlite");
+    let path = outbox.clone().unwrap_or(default);
+    let courier = Arc::new(HttpsCourier::new(ca_file.as_deref())?);
+    let mut sealed = OutboxSettings::new(ledger.derived_key("webhooks").ok_or(StartError::NoKey)?);
+    sealed.give_up_after = Duration::from_secs(give_up_hours.get() * 3600);
+    let outbox = Outbox::open(&path, &sealed, clock.clone(), courier)?;
+    Ok(Webhooks::new(settings, Arc::new(outbox))?)
+}
+
 /// Loads the policies that a configuration names, and checks what else names their words.
 fn load(config: &Config) -> Result<Policies, StartError> {
     let policies = Policies::load(&folder::read(&config.policies.directory)?)?;
-    for issuer in &config.issuers {
-        for role in issuer.roles.values() {
+    let flex = config.flex.iter().map(|flex| ("flex", &flex.roles));
+    let issuers = config.issuers.iter().map(|issuer| (issuer.name.as_str(), &issuer.roles));
+    for (name, roles) in issuers.chain(flex) {
+        for role in roles.values() {
             if !policies.roles().contains(&Role::new(role)) {
                 let known: Vec<&str> = policies.roles().iter().map(Role::as_str).collect();
                 return Err(StartError::UnknownRole {
-                    issuer: issuer.name.clone(),
+                    issuer: name.to_owned(),
                     role: role.clone(),
                     known: known.join(", "),
                 });
@@ -252,19 +325,12 @@ impl Running {
     /// # Errors
     /// [`StartError`] names the file, the line and the remedy.
     pub fn reload_clients(&self) -> Result<(), StartError> {
-        if let Some(named) = &self.clients {
-            let clients = load_clients(named, self.gate.policies.now().roles())?;
-            self.gate.identity.put_clients(clients);
-        }
-        Ok(())
+        self.rotation.reload_clients()
     }
 
     /// Loads the policy folder now. What comes of it is in the log, the metrics and the ledger.
     pub fn reload(&self) {
-        match self.reload_clients() {
-            Ok(()) => {}
-            Err(error) => tracing::error!(%error, "the clients stay as they are"),
-        }
+        self.rotation.reload();
         self.policies.reload();
     }
 
@@ -285,6 +351,7 @@ impl Running {
         self.server.stop();
         self.keys.stop();
         self.policies.stop();
+        self.rotating.stop();
         self.gate.ledger.close();
     }
 }

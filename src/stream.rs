@@ -21,9 +21,15 @@ pub struct ReplyBody(Kind);
 #[derive(Debug)]
 enum Kind {
     Text(Bytes),
-    Disclosure { body: MediaBody, disclosure: Option<OpenDisclosure> },
+    Disclosure {
+        body: MediaBody,
+        disclosure: Option<OpenDisclosure>,
+    },
     /// A page of a list, and what it discloses of each item, in bytes.
-    Page { body: MediaBody, disclosures: Vec<(OpenDisclosure, u64)> },
+    Page {
+        body: MediaBody,
+        disclosures: Vec<(OpenDisclosure, u64)>,
+    },
 }
 
 impl ReplyBody {

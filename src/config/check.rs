@@ -2,7 +2,7 @@
 
 use crate::media::Product;
 
-use super::{BTreeSet, Config, ConfigError, Duration, Issuer, Path, PathBuf, Secret};
+use super::{Account, BTreeSet, Config, ConfigError, Duration, Issuer, Path, PathBuf, Secret};
 
 impl Config {
     /// Reads and checks a configuration file. Relative paths in it are relative to its folder.
@@ -12,7 +12,8 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = read_text("configuration", path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, path, folder, &|name| std::env::var(name).ok())
+        let config = Self::parse(&text, path, folder, &|name| std::env::var(name).ok())?;
+        Ok(Self { source: Some(path.to_owned()), ..config })
     }
 
     /// The same from a text already in memory; `environment` looks up variables.
@@ -36,17 +37,34 @@ impl Config {
         config.check_issuers()?;
         config.check_clients()?;
         config.check_ledger(environment)?;
+        config.check_webhooks(environment)?;
+        if let Some(origin) = config.cors.origins.iter().find(|origin| !is_https_origin(origin)) {
+            let problem = format!("`{origin}` is not `https://` and a host name");
+            return Err(wrong("cors.origins", problem));
+        }
         Ok(config)
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
         let fixed =
             [&mut self.listen.certificate, &mut self.listen.key, &mut self.policies.directory];
+        let keys = self.accounts.iter_mut().flat_map(|account| &mut account.encryption_keys);
+        for key in keys {
+            key.file = folder.join(&key.file);
+        }
         let accounts = self.accounts.iter_mut().flat_map(|a| [&mut a.secret_file, &mut a.ca_file]);
         let issuers = self.issuers.iter_mut().flat_map(|i| [&mut i.jwks_file, &mut i.ca_file]);
         let ledger = &mut self.ledger;
         let postgres = ledger.postgres.iter_mut().flat_map(|p| [&mut p.url_file, &mut p.ca_file]);
-        let named = [&mut ledger.path, &mut ledger.checkpoint_file, &mut ledger.ca_file];
+        let directory = &mut self.decryption.directory;
+        let webhooks = &mut self.webhooks;
+        let keys = webhooks.hooks.iter_mut().flat_map(|hook| {
+            hook.keys.iter_mut().map(|key| &mut key.file).chain([&mut hook.forward_key_file])
+        });
+        for path in keys.chain([&mut webhooks.outbox, &mut webhooks.ca_file]).flatten() {
+            *path = folder.join(&*path);
+        }
+        let named = [directory, &mut ledger.path, &mut ledger.checkpoint_file, &mut ledger.ca_file];
         let made = [&mut ledger.directory, &mut ledger.key_file];
         let made = made.into_iter().filter(|path| !path.as_os_str().is_empty());
         let may = accounts.chain(issuers).chain(postgres).chain(named).flatten();
@@ -106,6 +124,40 @@ impl Config {
             if !url.starts_with("https://") || url.parse::<http::Uri>().is_err() {
                 let problem = "must be a URL that starts with `https://`";
                 return Err(wrong(format!("ledger.{key}"), problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_webhooks(
+        &mut self,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), ConfigError> {
+        let first = self.listen.names.first().map_or("", String::as_str);
+        let origin = format!("https://{first}");
+        for hook in &mut self.webhooks.hooks {
+            let of = format!(" of `{}`", hook.name);
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            if hook.name.is_empty() || hook.name.len() > 64 || !hook.name.bytes().all(plain) {
+                let problem = "1 to 64 lower-case letters, digits and hyphens";
+                return Err(wrong("webhooks.hook.name", problem));
+            }
+            if hook.origins.is_empty() {
+                hook.origins.push(origin.clone());
+            }
+            for key in &mut hook.keys {
+                let named = (&key.file, &key.env);
+                key.secret = read_secret("webhooks.hook.key", &of, named, environment)?;
+            }
+            if let Some(path) = &hook.forward_key_file {
+                hook.forward_key = Some(Secret::new(&read_text("secret", path)?));
+            }
+            let is_served = |account: &Account| {
+                account.sid == hook.account || account.subaccounts.contains(&hook.account)
+            };
+            if !self.accounts.iter().any(is_served) {
+                let problem = format!("{} is not an account that is served", hook.account);
+                return Err(wrong(format!("webhooks.hook.account{of}"), problem));
             }
         }
         Ok(())
@@ -177,6 +229,9 @@ impl Config {
             let of = format!(" of {}", account.sid);
             let named = (&account.secret_file, &account.secret_env);
             account.secret = read_secret("account.secret", &of, named, environment)?;
+            for key in &mut account.encryption_keys {
+                key.pem = Secret::new(&read_text("private key", &key.file)?);
+            }
         }
         Ok(())
     }

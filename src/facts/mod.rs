@@ -247,6 +247,9 @@ pub enum FactsError {
         /// Which resource.
         what: &'static str,
     },
+    /// What Twilio says of the encryption cannot be used with the keys that are held.
+    #[error("the recording is encrypted: {0}")]
+    Sealed(String),
     /// A fact that every decision needs is not there.
     #[error("Twilio does not say the {fact}")]
     Missing {
@@ -279,6 +282,8 @@ pub struct FactStore {
     age_max: Duration,
     unsettled_age_max: Duration,
     cache: moka::future::Cache<(MetadataRef, Artefact), Arc<Facts>>,
+    /// The ends of calls, as Twilio's callbacks told them, for when its Call resource is gone.
+    calls: moka::future::Cache<MetadataRef, (Option<Direction>, Numbers)>,
 }
 
 impl FactStore {
@@ -296,6 +301,7 @@ impl FactStore {
                 .max_capacity(settings.entries_max.get())
                 .time_to_live(age_max)
                 .build(),
+            calls: moka::future::Cache::new(settings.entries_max.get()),
         }
     }
 
@@ -329,6 +335,21 @@ impl FactStore {
         }
     }
 
+    /// Learns the ends of a call from a callback that is verified.
+    pub async fn learn_call(
+        &self,
+        account: AccountSid,
+        call: CallSid,
+        direction: Option<&str>,
+        numbers: Vec<String>,
+    ) {
+        let numbers = numbers.into_iter().filter(|number| number.starts_with('+')).collect();
+        let direction = direction.and_then(resources::direction);
+        if let Some(call) = MetadataRef::named(account, call.into()) {
+            self.calls.insert(call, (direction, Numbers::new(numbers))).await;
+        }
+    }
+
     /// Forgets what is known of a resource, since it has changed.
     pub async fn forget(&self, about: MetadataRef) {
         for artefact in Artefact::ALL {
@@ -354,7 +375,8 @@ impl FactStore {
         let as_of = self.clock.now();
         let (mut subject, mut told) = fetch(about, source).await?;
         if let Some(recording) = told.recording {
-            (subject, told) = fetch(named(about.account(), recording)?.even_deleted(), source).await?;
+            (subject, told) =
+                fetch(named(about.account(), recording)?.even_deleted(), source).await?;
         } else if about.sid().kind() == SidKind::Transcription {
             return Err(FactsError::Missing { fact: "recording of the transcription" });
         }
@@ -366,7 +388,7 @@ impl FactStore {
         let started_at = started_at.ok_or(FactsError::Missing { fact: "time of what was said" })?;
         if let Some(call) = told.call.filter(|call| MediaSid::from(*call) != subject) {
             let call = named(about.account(), call.into())?;
-            (told.direction, told.numbers) = legs(call, source).await?;
+            (told.direction, told.numbers) = self.legs(call, source).await?;
         }
         let artefact = match (artefact, told.artefact) {
             // A track of a video room is a picture or a voice.
@@ -395,6 +417,22 @@ impl FactStore {
     }
 }
 
+impl FactStore {
+    /// A call that Twilio no longer has leaves its ends unknown, unless a callback told them; any
+    /// other failure to read it leaves no facts at all, since the next try may well tell.
+    async fn legs(
+        &self,
+        call: MetadataRef,
+        source: &impl MetadataSource,
+    ) -> Result<(Option<Direction>, Numbers), FactsError> {
+        match fetch(call, source).await {
+            Ok((_, told)) => Ok((told.direction, told.numbers)),
+            Err(FactsError::NoSuchRecording) => Ok(self.calls.get(&call).await.unwrap_or_default()),
+            Err(other) => Err(other),
+        }
+    }
+}
+
 fn named(account: AccountSid, sid: MediaSid) -> Result<MetadataRef, FactsError> {
     MetadataRef::named(account, sid).ok_or(FactsError::Malformed { what: "parent" })
 }
@@ -405,17 +443,4 @@ async fn fetch(
 ) -> Result<(MediaSid, Told), FactsError> {
     let json = source.read(what).await?;
     Ok((what.sid(), resources::read(&json, &what)?))
-}
-
-/// A call that Twilio no longer has leaves its ends unknown; any other failure to read it leaves no
-/// facts at all, since the next try may well tell.
-async fn legs(
-    call: MetadataRef,
-    source: &impl MetadataSource,
-) -> Result<(Option<Direction>, Numbers), FactsError> {
-    match fetch(call, source).await {
-        Ok((_, told)) => Ok((told.direction, told.numbers)),
-        Err(FactsError::NoSuchRecording) => Ok((None, Numbers::default())),
-        Err(other) => Err(other),
-    }
 }

@@ -195,7 +195,7 @@ fn time(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(mail)
 }
 
-fn direction(word: &str) -> Option<Direction> {
+pub(super) fn direction(word: &str) -> Option<Direction> {
     match word {
         // Seen from a trunk, originating calls come from the telephone network and terminating
         // ones end in it (Twilio's Elastic SIP Trunking pages).

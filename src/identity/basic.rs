@@ -21,6 +21,11 @@ impl Pair {
         if encoded.len() > BASIC_BYTES_MAX {
             return Err(Stranger::BadPair("longer than 512 characters"));
         }
+        Self::read_long(encoded)
+    }
+
+    /// The same where a whole token is the secret. The limit of a request's headers holds.
+    pub(super) fn read_long(encoded: &str) -> Result<Self, Stranger> {
         let bytes = STANDARD.decode(encoded).map_err(|_| Stranger::BadPair("not base64"))?;
         let text = String::from_utf8(bytes).map_err(|_| Stranger::BadPair("not UTF-8"))?;
         // RFC 7617, 2: control characters are in neither part.

@@ -14,6 +14,7 @@ mod bucket;
 mod certificate;
 mod client;
 mod clients;
+mod flex;
 mod keys;
 mod ticket;
 mod token;
@@ -22,6 +23,7 @@ pub use bucket::Rate;
 pub use certificate::{CertificateName, NotACertificateName, Peer, PeerCertificate};
 pub use client::{Known, Unadmitted};
 pub use clients::{Client, Clients, ClientsError, Digest, SECRETS_MAX, SecretHash, is_id};
+pub use flex::{flex_caller, flex_token};
 pub use keys::{KeyError, KeySource};
 pub use ticket::Tickets;
 
@@ -133,6 +135,12 @@ pub enum Stranger {
     /// It lives longer than the issuer is allowed to say.
     #[error("the token's lifetime is longer than is accepted")]
     LivesTooLong,
+    /// A Flex token that Twilio does not call valid.
+    #[error("the Flex token is not valid")]
+    Flex,
+    /// Twilio could not be asked about a Flex token. Not the caller's fault.
+    #[error("Twilio cannot be asked about the Flex token at the moment")]
+    FlexUnavailable,
     /// A ticket in the URL that is none of ours, is for something else, or has expired.
     #[error("the link has expired, or is not one that was given for this")]
     Ticket,
@@ -192,6 +200,8 @@ impl Stranger {
             | Self::LivesTooLong
             | Self::KeysUnavailable => true,
             Self::Ticket
+            | Self::Flex
+            | Self::FlexUnavailable
             | Self::NoToken
             | Self::NoProof
             | Self::UnknownScheme

@@ -216,6 +216,12 @@ impl fmt::Display for ByteRange {
 }
 
 impl EntityTag {
+    /// A weak tag does not say that the bytes are the same.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        self.weak
+    }
+
     /// Reads one tag.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -16,9 +16,7 @@ use super::slice::Filed;
 use super::{Citation, Ground, Policies, Question, Reason, Stated, Verdict};
 use crate::facts::{Consent, Facts, Labels, Register};
 use crate::identity::{Caller, Proof, Role};
-use crate::media::{
-    AccountSid, Action, Artefact, Direction, Form, MediaRef, MediaSid,
-};
+use crate::media::{AccountSid, Action, Artefact, Direction, Form, MediaRef, MediaSid};
 use crate::notice::{
     Circumstance, Clause, ConsentForm, Effect, Kind, Notice, NoticeVersion, Problem, Rule,
     Selectors,
@@ -57,9 +55,7 @@ pub(super) fn bare_facts(started_at: Timestamp) -> Facts {
 pub(super) fn media(action: Action, facts: &Facts) -> MediaRef {
     let form = match action {
         Action::Describe => Form::Metadata,
-        Action::Access | Action::Share | Action::Delete => {
-            Form::Wav
-        }
+        Action::Access | Action::Share | Action::Delete => Form::Wav,
     };
     MediaRef::recording(facts.account, facts.recording, form)
 }

@@ -9,9 +9,11 @@ use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::UpstreamError;
+use super::decrypt::{ContentKey, DecryptError, Envelope, KeySid, NotAKeySid, PrivateKeys};
 use super::pool::Origin;
 use crate::config;
 use crate::media::{AccountSid, Product};
@@ -32,6 +34,14 @@ pub enum AccountsError {
     KeyUrl {
         /// The issuer's short name.
         issuer: String,
+    },
+    /// A private key cannot be used.
+    #[error("account {sid}, encryption_key: {problem}")]
+    Key {
+        /// The account.
+        sid: AccountSid,
+        /// What is wrong.
+        problem: String,
     },
     /// The upstream or the credential cannot be put into a request.
     #[error("cannot use account {sid}: {problem}")]
@@ -62,10 +72,18 @@ pub(super) struct Account {
     /// `Basic ...`, marked so that it prints as `Sensitive`.
     pub(super) credential: HeaderValue,
     pub(super) redirect_hosts: Vec<String>,
+    pub(super) private_keys: Arc<PrivateKeys>,
     pub(super) tls: Arc<ClientConfig>,
     /// Twilio limits concurrent requests for each account, whoever makes them.
     pub(super) slots: Arc<Semaphore>,
     slots_max: usize,
+}
+
+/// What opens the content of one recording.
+#[derive(Debug)]
+pub struct Opening {
+    pub(super) key: ContentKey,
+    pub(super) iv: [u8; 12],
 }
 
 /// Why a request has no account.
@@ -111,6 +129,12 @@ impl Accounts {
             None => site.clone(),
         });
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = sites.collect();
+    }
+
+    /// One that serves this account.
+    #[must_use]
+    pub fn of(&self, sid: AccountSid) -> Option<Site> {
+        self.now().iter().find(|site| site.0.serves(sid)).cloned()
     }
 
     /// All accounts that are served.
@@ -161,6 +185,24 @@ impl Site {
         self.0.sid
     }
 
+    pub(super) fn has_keys(&self) -> bool {
+        !self.0.private_keys.is_empty()
+    }
+
+    /// The key of a recording's content, from what Twilio says of its encryption; `None` if no key
+    /// that is held opens it, so that only its ciphertext can be had.
+    ///
+    /// # Errors
+    /// What is wrong with the envelope, or with the key that it names.
+    pub fn content_key(&self, details: &Value) -> Result<Option<Opening>, String> {
+        let envelope = Envelope::read(details).map_err(|error| error.to_string())?;
+        match self.0.private_keys.open(&envelope) {
+            Ok(key) => Ok(Some(Opening { key, iv: envelope.iv() })),
+            Err(DecryptError::NoKey { .. } | DecryptError::NoKeys) => Ok(None),
+            Err(other) => Err(other.to_string()),
+        }
+    }
+
     /// Whether a URL's host is one of Twilio's, or one that stands in for it.
     pub(super) fn is_own_host(&self, authority: &str) -> bool {
         let host = authority.strip_suffix(":443").unwrap_or(authority);
@@ -198,7 +240,15 @@ impl Account {
         let origins =
             origins.ok_or_else(|| unusable("an upstream is not a host name with a port"))?;
         let slots_max = settings.concurrent_requests_max.as_usize();
+        let mut private_keys = PrivateKeys::default();
+        for key in &settings.encryption_keys {
+            let wrong = |problem: String| AccountsError::Key { sid: settings.sid, problem };
+            let sid: KeySid =
+                key.sid.parse().map_err(|error: NotAKeySid| wrong(error.to_string()))?;
+            private_keys.add(sid, key.pem.expose()).map_err(|error| wrong(error.to_string()))?;
+        }
         Ok(Self {
+            private_keys: Arc::new(private_keys),
             sid: settings.sid,
             subaccounts: settings.subaccounts.clone(),
             names: settings.names.clone(),

@@ -11,7 +11,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    LAST_MODIFIED, TRANSFER_ENCODING,
+    HeaderValue, LAST_MODIFIED, TRANSFER_ENCODING,
 };
 use serde_json::Value;
 
@@ -48,6 +48,8 @@ pub struct Opened {
     pub modified: Option<HttpDate>,
     /// Whether it is a file that somebody outside made.
     pub is_file: bool,
+    /// What opens it for who holds the key, if it is handed on encrypted.
+    pub envelope: Vec<(HeaderName, HeaderValue)>,
     /// Where a redirect leads: to the gate itself.
     pub location: Option<String>,
     /// The bytes.
@@ -117,6 +119,7 @@ impl Opened {
             tag: None,
             modified: None,
             is_file: false,
+            envelope: Vec::new(),
             location: None,
             body: MediaBody::empty(),
         }
@@ -220,7 +223,8 @@ impl Head {
         bytes_max: u64,
     ) -> Result<Opened, UpstreamError> {
         let sent = |body| Opened { body, ..self.clone().empty(200, None) };
-        let body = MediaBody::from_reply(reply.body, length, bytes_max);
+        let first = part.and_then(|part| part.part).map_or(0, |(first, _)| first);
+        let body = MediaBody::from_reply(reply.body, length, bytes_max).starting_at(first);
         if part.is_some() {
             return Ok(Opened { status: 206, length, range: part, ..sent(body) });
         }
@@ -242,14 +246,40 @@ impl Head {
         }
     }
 
-    /// RFC 9110, 13.1.5: a range counts only if the validator is the object's, strongly.
     fn is_same(&self, conditions: &Conditions) -> bool {
-        match &conditions.if_range {
-            None => true,
-            Some(Validator::Tag(tag)) => self.tag.as_ref().is_some_and(|t| t.is_strongly(tag)),
-            Some(Validator::Date(date)) => self.modified.as_ref() == Some(date),
-        }
+        is_same(conditions, self.tag.as_ref(), self.modified)
     }
+}
+
+/// RFC 9110, 13.1.5: a range counts only if the validator is the object's, strongly.
+pub(super) fn is_same(
+    conditions: &Conditions,
+    tag: Option<&EntityTag>,
+    modified: Option<HttpDate>,
+) -> bool {
+    match &conditions.if_range {
+        None => true,
+        Some(Validator::Tag(wanted)) => tag.is_some_and(|tag| tag.is_strongly(wanted)),
+        Some(Validator::Date(date)) => modified == Some(*date),
+    }
+}
+
+/// Whether an answer is the part that was asked for, of the object with this tag and length.
+pub(super) fn continues(
+    reply: &Reply,
+    asked: ByteRange,
+    tag: &EntityTag,
+    total: Option<u64>,
+) -> bool {
+    let headers = &reply.parts.headers;
+    let read = || {
+        let length = framing(headers).ok()?;
+        let part = partial(headers, Some(asked), length).ok()?;
+        let same = single(headers, ETAG).ok()?.and_then(EntityTag::parse)?;
+        let whole = asked.within(total?) == part.part && part.total == total;
+        Some(whole && same.is_strongly(tag))
+    };
+    reply.parts.status.as_u16() == 206 && read().unwrap_or(false)
 }
 
 fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, UpstreamError> {
@@ -372,7 +402,10 @@ const FILE_TYPES: [&str; 27] = [
 
 /// The type to give a caller. A page or an error text in the place of sound is not sound, whatever
 /// its status.
-fn content_type(headers: &HeaderMap, media: &MediaRef) -> Result<&'static str, UpstreamError> {
+pub(super) fn content_type(
+    headers: &HeaderMap,
+    media: &MediaRef,
+) -> Result<&'static str, UpstreamError> {
     let said = single(headers, CONTENT_TYPE)?.unwrap_or("application/octet-stream");
     let said = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (sound, own): (&[&str], _) = match media.serves() {
@@ -427,8 +460,6 @@ pub(super) fn twilio_code(text: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {

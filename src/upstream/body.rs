@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http_body::Body;
+use http_body::{Body, Frame};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
+use super::decrypt::PlainReader;
 use super::pool::ReplyBody;
 
 /// Why a body ended early.
@@ -40,14 +41,55 @@ pub struct MediaBody {
     /// How many more there may be in any case.
     allowance: u64,
     silence: Option<Silence>,
-    _slot: Option<OwnedSemaphorePermit>,
+    /// Where in the object the next byte from upstream stands.
+    at: u64,
+    resume: Option<Resume>,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+/// A body that goes on where another broke off, and the account's slot that it takes.
+type Rest = Option<(ReplyBody, Option<OwnedSemaphorePermit>)>;
+
+type Resuming = Pin<Box<dyn Future<Output = Rest> + Send>>;
+
+/// Asks for the rest of a body, from a first to a last byte.
+pub(super) struct Resume {
+    ask: Box<dyn Fn(u64, u64) -> Resuming + Send>,
+    left: u8,
+}
+
+/// LIMIT: how often one body is resumed. An upstream that gives a little each time would keep a
+/// caller for ever.
+const RESUMES_MAX: u8 = 3;
+
+impl Resume {
+    pub(super) fn new(ask: impl Fn(u64, u64) -> Resuming + Send + 'static) -> Self {
+        Self { ask: Box::new(ask), left: RESUMES_MAX }
+    }
+}
+
+impl std::fmt::Debug for Resume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Resume({} left)", self.left)
+    }
 }
 
 #[derive(Debug)]
 enum From {
     Nothing,
     Memory(Bytes),
+    Plain(PlainReader),
     Upstream(Box<ReplyBody>),
+    Resuming(Waiting),
+}
+
+/// Waits for the rest.
+struct Waiting(Resuming);
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waiting")
+    }
 }
 
 #[derive(Debug)]
@@ -68,12 +110,17 @@ impl MediaBody {
         Self::new(From::Memory(bytes), Some(length), length)
     }
 
+    /// A range of what was decrypted and verified.
+    pub(super) fn from_plain(reader: PlainReader, length: u64) -> Self {
+        Self::new(From::Plain(reader), Some(length), length)
+    }
+
     pub(super) fn from_reply(body: ReplyBody, length: Option<u64>, bytes_max: u64) -> Self {
         Self::new(From::Upstream(Box::new(body)), length, bytes_max)
     }
 
     fn new(from: From, remaining: Option<u64>, allowance: u64) -> Self {
-        Self { from, skip: 0, remaining, allowance, silence: None, _slot: None }
+        Self { from, skip: 0, remaining, allowance, silence: None, at: 0, resume: None, slot: None }
     }
 
     /// Only the bytes from the first to the last of the whole.
@@ -83,8 +130,38 @@ impl MediaBody {
 
     /// Keeps the account's slot until the body ends, and sets the longest silence.
     pub(super) fn hold(&mut self, slot: Option<OwnedSemaphorePermit>, longest: Duration) {
-        self._slot = slot;
+        self.slot = slot;
         self.silence = Some(Silence { longest, timer: None, waiting: false });
+    }
+
+    /// Lets the body be resumed should upstream break off.
+    pub(super) fn resume_with(&mut self, resume: Resume) {
+        self.resume = Some(resume);
+    }
+
+    /// The first byte that upstream sends stands here in the object.
+    pub(super) fn starting_at(self, at: u64) -> Self {
+        Self { at, ..self }
+    }
+
+    /// Begins to ask for what is missing; false if it cannot be asked for.
+    fn resumes(&mut self) -> bool {
+        let (Some(resume), Some(remaining)) = (&mut self.resume, self.remaining) else {
+            return false;
+        };
+        let missing = self.skip.saturating_add(remaining);
+        if resume.left == 0 || missing == 0 {
+            return false;
+        }
+        resume.left -= 1;
+        if let Some(silence) = &mut self.silence {
+            silence.waiting = false;
+        }
+        // The next request takes a slot of its own.
+        self.slot = None;
+        let asked = (resume.ask)(self.at, self.at.saturating_add(missing - 1));
+        self.from = From::Resuming(Waiting(asked));
+        true
     }
 
     /// True when no byte is to come.
@@ -109,19 +186,48 @@ impl MediaBody {
             let mut bytes = match &mut self.from {
                 From::Nothing => return Poll::Ready(Some(Err(BodyError::Cut))),
                 From::Memory(bytes) => std::mem::take(bytes),
+                From::Plain(reader) => match reader.next() {
+                    Some(Ok(bytes)) => bytes,
+                    Some(Err(error)) => {
+                        tracing::error!(%error, "a decrypted recording cannot be read");
+                        return Poll::Ready(Some(Err(BodyError::Cut)));
+                    }
+                    None => return Poll::Ready(Some(Err(BodyError::Cut))),
+                },
+                From::Resuming(waiting) => match ready!(waiting.0.as_mut().poll(cx)) {
+                    Some((body, slot)) => {
+                        self.from = From::Upstream(Box::new(body));
+                        self.slot = slot;
+                        continue;
+                    }
+                    None => return Poll::Ready(Some(Err(BodyError::Cut))),
+                },
                 From::Upstream(body) => {
                     let frame = Pin::new(&mut **body).poll_frame(cx);
                     if frame.is_pending() {
-                        return self.poll_silence(cx);
+                        let silent = ready!(self.poll_silence(cx));
+                        if self.resumes() {
+                            continue;
+                        }
+                        return Poll::Ready(silent);
                     }
                     if let Some(silence) = &mut self.silence {
                         silence.waiting = false;
                     }
                     match ready!(frame) {
                         None if self.remaining.is_none() => return Poll::Ready(None),
-                        None | Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::Cut))),
+                        None | Some(Err(_)) => {
+                            if self.resumes() {
+                                continue;
+                            }
+                            return Poll::Ready(Some(Err(BodyError::Cut)));
+                        }
                         // Trailers are not handed on.
-                        Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+                        Some(Ok(frame)) => {
+                            let bytes = frame.into_data().unwrap_or_default();
+                            self.at = self.at.saturating_add(bytes.len() as u64);
+                            bytes
+                        }
                     }
                 }
             };
@@ -160,5 +266,18 @@ impl MediaBody {
         }
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Some(Err(BodyError::Silent)))
+    }
+}
+
+/// As what decrypts it reads it.
+impl Body for MediaBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.poll_bytes(cx).map(|next| next.map(|bytes| bytes.map(Frame::data)))
     }
 }

@@ -1,4 +1,5 @@
-//! Brings checkpoints to where they are kept beside the ledger: one POST on a connection of its own.
+//! Brings checkpoints to where they are kept beside the ledger, and callbacks to applications: one
+//! request on a connection of its own.
 //!
 //! No credential, no redirects, a small answer, a short time. Plain HTTPS, whose certificate is
 //! verified by the public authorities or by those that the configuration names.
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use http::{Request, Uri};
+use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use rustls::ClientConfig;
@@ -19,6 +20,7 @@ use super::account::client_tls;
 use super::pool::{Origin, reach};
 use super::{AGENT, AccountsError};
 use crate::ledger::Courier;
+use crate::webhook::{self, Answer, Delivery, NoAnswer, Verb};
 
 /// LIMIT: how long one delivery may take, all in all.
 const DELIVERY: Duration = Duration::from_secs(3);
@@ -52,22 +54,80 @@ impl HttpsCourier {
             .header(CONTENT_TYPE, "text/plain; charset=utf-8")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| error.to_string())?;
-        let io = reach(&origin).await.map_err(|error| error.to_string())?;
+        let (status, body) = once(&origin, request).await?;
+        Ok((status.as_u16(), body.to_vec()))
+    }
+}
+
+/// One exchange on a connection of its own.
+pub(super) async fn once(
+    origin: &Origin,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), String> {
+    let io = reach(origin).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) = http1::handshake(io).await.map_err(|error| error.to_string())?;
+    let exchange = async {
+        let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|_| "the answer broke off or is too long")?;
+        Ok((status, body.to_bytes()))
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        answered = &mut exchange => answered,
+        // The connection may end first, with the whole answer read.
+        _ = connection => exchange.await,
+    }
+}
+
+/// LIMIT: how long an application may take to answer a callback. Twilio itself waits 15 seconds.
+const CALLBACK: Duration = Duration::from_secs(15);
+
+impl HttpsCourier {
+    async fn call(&self, delivery: &Delivery) -> Result<Answer, NoAnswer> {
+        let unreachable = NoAnswer::Unreachable;
+        let uri: Uri = delivery.url.parse().map_err(|_| unreachable)?;
+        let authority = uri.authority().ok_or(unreachable)?.as_str();
+        let origin = Origin::parse(authority, Arc::clone(&self.tls)).ok_or(unreachable)?;
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let method = match delivery.verb {
+            Verb::Get => Method::GET,
+            Verb::Post => Method::POST,
+        };
+        let mut request =
+            Request::builder().method(method).uri(path).header(HOST, origin.host_header());
+        for (name, value) in delivery.headers() {
+            request = request.header(name, value);
+        }
+        let body = Full::new(Bytes::from(delivery.body.clone()));
+        let request = request.body(body).map_err(|_| unreachable)?;
+        let io = reach(&origin).await.map_err(|_| unreachable)?;
         let (mut sender, connection) =
-            http1::handshake(io).await.map_err(|error| error.to_string())?;
+            http1::handshake(io).await.map_err(|_| NoAnswer::BrokeOff)?;
         let exchange = async {
-            let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
-            let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|_| "the answer broke off or is too long")?;
-            Ok((status, body.to_bytes().to_vec()))
+            let answer = sender.send_request(request).await.map_err(|_| NoAnswer::BrokeOff)?;
+            let retry_after = answer.headers().get(RETRY_AFTER);
+            let retry_after = retry_after.and_then(|value| value.to_str().ok());
+            Ok(Answer {
+                status: answer.status().as_u16(),
+                retry_after: retry_after.map(str::to_owned),
+            })
         };
         tokio::pin!(exchange);
         tokio::select! {
             answered = &mut exchange => answered,
-            // The connection may end first, with the whole answer read.
             _ = connection => exchange.await,
         }
+    }
+}
+
+impl webhook::Courier for HttpsCourier {
+    fn deliver(&self, delivery: &Delivery) -> Result<Answer, NoAnswer> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|_| NoAnswer::Unreachable)?;
+        let delivered = async { timeout(CALLBACK, self.call(delivery)).await };
+        runtime.block_on(delivered).unwrap_or(Err(NoAnswer::TooSlow))
     }
 }
 

@@ -12,17 +12,23 @@ mod answer;
 mod body;
 mod courier;
 pub mod decrypt;
+mod decrypted;
+mod delete;
 mod documents;
+mod metadata;
 mod page;
 mod pool;
 mod redirect;
+mod resume;
 mod rewrite;
 
-pub use account::{Accounts, AccountsError, NoSite, Site};
+pub use account::{Accounts, AccountsError, NoSite, Opening, Site};
 pub use answer::{ContentRange, Opened, Outline};
 pub use body::{BodyError, MediaBody};
 pub use courier::HttpsCourier;
+pub use decrypted::Decryption;
 pub use documents::Documents;
+pub use metadata::Metadata;
 pub use page::Listed;
 pub use rewrite::Own;
 
@@ -30,16 +36,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+};
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::config;
-use crate::facts::{FactsError, MetadataSource};
 use crate::ledger::{EntryId, Intent, OpenDisclosure, Receipt};
-use crate::media::{ByteRange, Conditions, MediaRef, MetadataRef, Product, Query, Serves};
+use crate::media::{ByteRange, Conditions, Form, MediaRef, Product, Query, Serves};
+use decrypt::VideoEnvelope;
 use pool::{Origin, Pool, Reply};
 
 /// LIMIT: bytes of one JSON answer. A page of 1,000 recordings has about 1.5 MiB, one of 5,000
@@ -90,6 +98,9 @@ pub enum UpstreamError {
     /// An answer that two readers could understand differently, or that is not what was asked for.
     #[error("upstream's answer cannot be used: {0}")]
     Unusable(&'static str),
+    /// An encrypted file of a video room, and no key.
+    #[error("the gate holds no key that opens this file")]
+    NoKey,
     /// An encrypted recording that none of the gate's keys opens, or that is not what it was.
     #[error("the recording cannot be decrypted: {0}")]
     Sealed(String),
@@ -124,6 +135,7 @@ impl Sealed {
 pub struct Upstream {
     pool: Arc<Pool>,
     settings: Arc<config::Upstream>,
+    decryption: Decryption,
     response_bytes_max: u64,
 }
 
@@ -138,6 +150,23 @@ pub struct Wanted<'a> {
     pub query: &'a Query,
     /// How the gate writes its own URLs.
     pub own: Own<'a>,
+    /// What decides whether the recording is decrypted, and whether its ciphertext may be had.
+    pub lock: &'a Lock,
+}
+
+/// How a recording is stored.
+#[derive(Debug)]
+pub enum Lock {
+    /// In the clear, as far as the facts tell.
+    Open {
+        /// Whether it may be handed on should it turn out to be encrypted with a key that is not
+        /// held. Of files of video rooms no fact says so beforehand.
+        or_sealed: bool,
+    },
+    /// Encrypted, with a key that is held.
+    Key(Opening),
+    /// Encrypted, and its ciphertext was asked for and permitted.
+    Closed,
 }
 
 /// One request, as it is sent on every hop.
@@ -160,10 +189,14 @@ enum Start<'a> {
 impl Upstream {
     /// A worker's upstream.
     #[must_use]
-    pub fn new(settings: config::Upstream, limits: &config::Limits) -> Self {
+    pub fn new(
+        settings: config::Upstream,
+        limits: &config::Limits,
+        decryption: Decryption,
+    ) -> Self {
         let pool = Arc::new(Pool::new(&settings));
         let response_bytes_max = limits.response_bytes_max.get();
-        Self { pool, settings: Arc::new(settings), response_bytes_max }
+        Self { pool, settings: Arc::new(settings), decryption, response_bytes_max }
     }
 
     /// Sends an intent upstream. The answer is sealed; it can be asked for while the intent is
@@ -171,7 +204,10 @@ impl Upstream {
     pub async fn ask(&self, site: &Site, intent: &Intent, wanted: &Wanted<'_>) -> Sealed {
         let media = intent.media();
         let answer = match media.serves() {
-            Serves::Wav | Serves::Mp3 | Serves::File => self.bytes(site, media, wanted).await,
+            Serves::Wav | Serves::Mp3 | Serves::File => match wanted.lock {
+                Lock::Key(opening) => self.decrypted(site, media, wanted, opening).await,
+                Lock::Open { .. } | Lock::Closed => self.as_stored(site, media, wanted).await,
+            },
             Serves::Resource => self.resource(site, media, wanted).await,
             Serves::Link => self.link(site, media, wanted).await,
             Serves::OwnLink => Ok(own_link(&media, wanted)),
@@ -181,38 +217,8 @@ impl Upstream {
         Sealed { intent: intent.id(), answer }
     }
 
-    /// Deletes at Twilio what the intent names, after the intent is durable.
-    pub async fn delete(
-        &self,
-        site: &Site,
-        intent: &Intent,
-        receipt: Receipt,
-    ) -> (OpenDisclosure, Result<Opened, UpstreamError>) {
-        let media = intent.media();
-        let deleted = match receipt.id() == intent.id() {
-            true => self.delete_once(site, &media).await,
-            false => Err(UpstreamError::Unusable("it is paid for another intent")),
-        };
-        (receipt.spend(), deleted.map(|()| Opened::nothing()))
-    }
-
-    async fn delete_once(&self, site: &Site, media: &MediaRef) -> Result<(), UpstreamError> {
-        let errand = Errand { method: Method::DELETE, ..Errand::json() };
-        let origin = site.origin(media.row().product)?;
-        let mut request = errand.request(origin, &media.deletion_path())?;
-        request.headers_mut().insert(AUTHORIZATION, site.0.credential.clone());
-        let _slot = self.slot(site).await?;
-        let reply = self.pool.send_afresh(origin, request).await?;
-        match reply.parts.status {
-            StatusCode::NO_CONTENT => Ok(()),
-            _ => match self.refuse_errors(reply).await {
-                Err(error) => Err(error),
-                Ok(_) => Err(UpstreamError::Unusable("it does not say that it was deleted")),
-            },
-        }
-    }
-
-    async fn bytes(
+    /// Bytes as upstream has them.
+    async fn as_stored(
         &self,
         site: &Site,
         media: MediaRef,
@@ -232,6 +238,21 @@ impl Upstream {
         let errand = Errand { method: Method::GET, accept, range, conditions };
         let (reply, slot) = self.fetch_media(site, &media, &errand).await?;
         let reply = self.refuse_errors(reply).await?;
+        let envelope = match media.serves() {
+            Serves::File => VideoEnvelope::read(&reply.parts.headers),
+            _ => Ok(None),
+        };
+        let envelope = envelope.map_err(|error| UpstreamError::Sealed(error.to_string()))?;
+        let sealed = match envelope {
+            None => None,
+            Some(_)
+                if matches!(wanted.lock, Lock::Open { or_sealed: true }) && !site.has_keys() =>
+            {
+                // Who holds the key needs the envelope.
+                Some(envelope_headers(&reply.parts.headers))
+            }
+            Some(envelope) => return self.file(site, media, wanted, &envelope, reply).await,
+        };
         let expected = answer::Expected {
             media,
             outline: wanted.outline,
@@ -240,7 +261,12 @@ impl Upstream {
         };
         let mut opened = answer::read(reply, &expected, self.response_bytes_max)?;
         opened.is_file = media.serves() == Serves::File;
+        opened.envelope = sealed.unwrap_or_default();
         opened.body.hold(slot, self.settings.idle_timeout_ms.duration());
+        if let Some(tag) = opened.tag.clone().filter(|tag| !tag.is_weak()) {
+            let total = opened.range.map_or(opened.length, |range| range.total);
+            opened.body.resume_with(self.resumption(site, media, errand, tag, total));
+        }
         Ok(opened)
     }
 
@@ -308,6 +334,33 @@ impl Upstream {
         let json = serde_json::json!({ "redirect_to": url });
         let opened = Opened::document(&json, wanted.outline);
         Ok(Opened { status: status.as_u16(), location: Some(url), ..opened })
+    }
+
+    /// Asks Twilio about a Flex token; returns its answer.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] if there is none.
+    pub async fn validate_flex(&self, site: &Site, token: &str) -> Result<Bytes, UpstreamError> {
+        let origin = site.origin(Product::Iam)?;
+        let path = format!("/v1/Accounts/{}/Tokens/validate", site.account());
+        let body = serde_json::json!({ "token": token }).to_string();
+        let request = Request::post(path)
+            .header(HOST, origin.host_header())
+            .header(USER_AGENT, AGENT)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/json")
+            .header(AUTHORIZATION, site.0.credential.clone())
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|_| UpstreamError::Unusable("it cannot be asked"))?;
+        let _slot = self.slot(site).await?;
+        let answered =
+            timeout(self.settings.head_timeout_ms.duration(), courier::once(origin, request));
+        match answered.await {
+            Err(_) => Err(UpstreamError::TimedOut("answer")),
+            Ok(Ok((StatusCode::OK, body))) => Ok(body),
+            Ok(Ok((status, _))) => Err(UpstreamError::Status(status.as_u16())),
+            Ok(Err(problem)) => Err(UpstreamError::Unreachable(problem)),
+        }
     }
 
     /// Reads a JSON resource of an account's own API as a whole.
@@ -442,29 +495,11 @@ impl Upstream {
     }
 }
 
-/// One worker's way to one account, as facts are read.
-#[derive(Clone, Debug)]
-pub struct Metadata<'a> {
-    /// The way.
-    pub upstream: &'a Upstream,
-    /// The account.
-    pub site: &'a Site,
-    /// What has been read already, as an item of a list.
-    pub known: Option<(MetadataRef, Bytes)>,
-}
-
-impl MetadataSource for Metadata<'_> {
-    async fn read(&self, what: MetadataRef) -> Result<Bytes, FactsError> {
-        if let Some((_, json)) = self.known.as_ref().filter(|(known, _)| *known == what) {
-            return Ok(json.clone());
-        }
-        let read = self.upstream.document(self.site, what.product(), &what.upstream_path()).await;
-        read.map_err(|error| match error {
-            UpstreamError::NotFound | UpstreamError::Gone => FactsError::NoSuchRecording,
-            UpstreamError::Busy { retry_after } => FactsError::Busy { retry_after },
-            other => FactsError::Unavailable(other.to_string()),
-        })
-    }
+/// The headers in which Amazon's envelope comes.
+fn envelope_headers(headers: &http::HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let names = ["x-amz-meta-x-amz-key", "x-amz-meta-x-amz-iv"].map(HeaderName::from_static);
+    let pair = |name: HeaderName| Some((name.clone(), headers.get(name)?.clone()));
+    names.into_iter().filter_map(pair).collect()
 }
 
 /// The URL of the bytes, where Twilio's JSON has it.
@@ -484,7 +519,13 @@ fn url_in(json: &[u8], media: &MediaRef) -> Result<String, UpstreamError> {
 
 /// What Flex Insights asks for: a URL that carries its own authorisation.
 fn own_link(media: &MediaRef, wanted: &Wanted<'_>) -> Opened {
-    let url = media.content(None).map(|content| wanted.own.link(&content));
+    // There is no MP3 of an encrypted recording.
+    let form = match wanted.lock {
+        Lock::Open { .. } => Form::Mp3,
+        Lock::Key(_) | Lock::Closed => Form::Wav,
+    };
+    let content = media.sid().map(|sid| MediaRef::recording(media.account, sid, form));
+    let url = content.map(|content| wanted.own.link(&content));
     Opened::document(&serde_json::json!({ "media_url": url }), wanted.outline)
 }
 

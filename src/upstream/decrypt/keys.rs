@@ -127,6 +127,12 @@ struct PrivateKey {
 }
 
 impl PrivateKeys {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes a key from PEM text: PKCS#8 (RFC 5958) or PKCS#1 (RFC 8017), not encrypted.
     ///
     /// # Errors

@@ -890,7 +890,10 @@ async fn an_error_is_xml_only_for_who_asks_for_xml_where_twilio_sends_it() {
     let answer = world.send(world.ana("/x").header("accept", "text/xml")).await;
     assert_eq!(answer.status, 404);
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    assert!(text.contains("<Message>no such resource; served are GET, HEAD and DELETE of Twilio"), "{text}");
+    assert!(
+        text.contains("<Message>no such resource; served are GET, HEAD and DELETE of Twilio"),
+        "{text}"
+    );
     let entries = world.entries().await;
     assert_eq!(of_kind(&entries, "refusal").len(), 10);
     assert!(world.media_requests().is_empty());

@@ -1,0 +1,100 @@
+//! Twilio's callbacks at the gate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Response;
+use http::request::Parts;
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+use tokio::time::timeout;
+
+use super::Worker;
+use crate::asked;
+use crate::media::{Artefact, MetadataRef};
+use crate::respond::{self, CallerForm, Problem};
+use crate::stream::ReplyBody;
+use crate::upstream::Metadata;
+use crate::webhook::{self, Event, Kind, Received};
+
+/// LIMIT: how long the body of a callback may take to come.
+const CALLBACK_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// LIMIT: how long Twilio waits because the gate asks for a recording that has just ended. Twilio
+/// itself gives up after 15 seconds.
+const LEARNING_TIME_MAX: Duration = Duration::from_secs(3);
+
+impl Worker {
+    /// Takes one of Twilio's callbacks: verified, learned from, and on disk before it is answered.
+    pub(super) async fn take_callback<B>(
+        &self,
+        name: &str,
+        parts: &Parts,
+        body: B,
+        form: CallerForm,
+    ) -> Response<ReplyBody>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if let Err(bad) = asked::host(parts, &self.gate.rules.names) {
+            return Problem::bad_request(&bad).into_response(form, None);
+        }
+        let body = Limited::new(body, webhook::BODY_BYTES_MAX).collect();
+        let Ok(Ok(body)) = timeout(CALLBACK_TIME_MAX, body).await else {
+            return Problem::callback_body().into_response(form, None);
+        };
+        let (webhooks, name, body) =
+            (Arc::clone(&self.gate.webhooks), name.to_owned(), body.to_bytes());
+        let (method, headers) = (parts.method.clone(), parts.headers.clone());
+        let path = parts.uri.path_and_query().map(|path| path.as_str().to_owned());
+        let taken = tokio::task::spawn_blocking(move || {
+            webhooks.receive(Received {
+                name: &name,
+                method: &method,
+                path_and_query: path.as_deref().unwrap_or_default(),
+                headers: &headers,
+                body: &body,
+            })
+        });
+        match taken.await {
+            Ok(Ok(accepted)) => {
+                if !accepted.blanked.is_empty() {
+                    tracing::warn!(parameters = ?accepted.blanked, "a callback held signed URLs");
+                }
+                for event in &accepted.events {
+                    // What cannot be learned now is asked for when it is needed.
+                    let _ = timeout(LEARNING_TIME_MAX, self.learn(event)).await;
+                }
+                respond::callback_taken()
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a callback was not taken");
+                Problem::callback(&error).into_response(form, None)
+            }
+            Err(_) => Problem::ledger().into_response(form, None),
+        }
+    }
+
+    /// What a callback tells changes what is known: of a call its ends, and of a recording that it
+    /// is not what it was; a completed one is asked for at once.
+    async fn learn(&self, event: &Event) {
+        let facts = &self.gate.facts;
+        if let (Kind::Call(told), Some(call)) = (&event.kind, event.call) {
+            let numbers = [&told.from, &told.to].into_iter().flatten();
+            let numbers = numbers.map(|number| number.text().to_owned()).collect();
+            facts.learn_call(event.account, call, told.direction.as_deref(), numbers).await;
+        }
+        let about = event.recording.and_then(|sid| MetadataRef::named(event.account, sid));
+        let Some(about) = about else { return };
+        facts.forget(about).await;
+        facts.forget(about.even_deleted()).await;
+        let is_completed = matches!(&event.kind, Kind::Recording(told)
+            if told.status == Some(webhook::RecordingStatus::Completed));
+        let site = self.gate.accounts.of(event.account);
+        if let Some(site) = site.filter(|_| is_completed) {
+            let source = Metadata { upstream: &self.upstream, site: &site, known: None };
+            let _ = facts.gather(about, Artefact::Audio, &source).await;
+        }
+    }
+}
