@@ -11,15 +11,18 @@ fuzz_target!(|text: &str| {
     let Ok(target) = Target::parse(path, query) else { return };
     assert_eq!(target.media.to_string(), path);
 
-    let upstream = target.media.upstream_path();
-    let (upstream_path, upstream_query) = split(&upstream);
-    assert_eq!(upstream_path, path);
-    let known = ["RequestedChannels=1", "RequestedChannels=2"];
-    assert!(upstream_query.is_none_or(|query| known.contains(&query)), "{upstream}");
+    let upstream = target.media.upstream_path(&target.query);
+    assert!(upstream.bytes().all(|b| b.is_ascii_graphic()), "{upstream}");
+    assert!(!upstream.contains("ticket=") && !upstream.contains("purpose="), "{upstream}");
+    if !target.media.is_behind_link() {
+        assert_eq!(split(&upstream).0, path);
+    }
 
-    let again = Target::parse(upstream_path, upstream_query).expect("our own spelling parses");
+    let own = target.media.url("", &[]);
+    let (own_path, own_query) = split(&own);
+    let again = Target::parse(own_path, own_query).expect("our own spelling parses");
     assert_eq!(again.media, target.media);
-    assert_eq!(again.purpose, None, "the purpose never travels upstream");
+    assert_eq!((again.purpose, again.ticket), (None, None));
 });
 
 fn split(text: &str) -> (&str, Option<&str>) {

@@ -231,7 +231,13 @@ impl MediaRef {
     pub fn url(&self, origin: &str, more: &[(&str, &str)]) -> String {
         let part = self.part.map(|part| part.to_string());
         let part = part.as_deref().map(|part| (Parameter::Part.as_str(), part));
-        let query = self.own_query().into_iter().chain(part).chain(more.iter().copied());
+        let named = match self.row.serves {
+            Serves::OwnLink => self.sid().map(|sid| sid.to_string()),
+            _ => None,
+        };
+        let named = named.as_deref().map(|sid| (Parameter::FlexRecording.as_str(), sid));
+        let own = self.own_query().into_iter().chain(part).chain(named);
+        let query = own.chain(more.iter().copied());
         format!("{origin}{self}{}", query::written(query))
     }
 

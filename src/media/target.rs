@@ -371,6 +371,8 @@ mod tests {
         let ask = |query: &str| Target::parse("/flex/url_provider", Some(query));
         let media = ask(&format!("recording_sid={RE}")).unwrap().media;
         assert_eq!(media.sid().unwrap().to_string(), RE);
+        let url = media.url("", &[]);
+        assert_eq!(url, format!("/flex/url_provider?recording_sid={RE}"));
         for bad in
             ["purpose=a", "recording_sid=x", "recording_sid=CA0123456789abcdef0123456789abcdef"]
         {
