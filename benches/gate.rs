@@ -147,7 +147,7 @@ fn question(role: &str, purpose: &str) -> Question {
         duration_seconds: 281,
         channels: 2,
         direction: Some(Direction::Inbound),
-        ..Facts::bare(media.account, media.recording, started_at)
+        ..Facts::bare(media.account, media.sid().unwrap(), started_at)
     };
     let caller = Caller {
         id: "staff|ana".to_owned(),

@@ -24,7 +24,7 @@ use noticegate::ledger::{
     self, Against, Ask, Courier, Field, Filter, Ledger, Order, Query, Review, Unit,
 };
 use noticegate::media::{Direction, Target};
-use noticegate::policy::{Action, Permit, Policies, Question, Stated, Verdict};
+use noticegate::policy::{Permit, Policies, Question, Stated, Verdict};
 use noticegate::secret::Secret;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -298,7 +298,7 @@ fn question(number_of: u64) -> Question {
     let path = format!("/2010-04-01/Accounts/{account}/Recordings/{sid}.mp3");
     let media = Target::parse(&path, None).unwrap().media;
     let now = start() + SignedDuration::from_hours(24);
-    let mut facts = Facts::bare(account, media.recording, start());
+    let mut facts = Facts::bare(account, media.sid().unwrap(), start());
     facts.call = "CA0123456789abcdef0123456789abcdef".parse().ok();
     facts.duration_seconds = 300;
     facts.direction = Some(Direction::Inbound);
@@ -317,7 +317,7 @@ fn question(number_of: u64) -> Question {
     };
     Question {
         caller: Arc::new(caller),
-        action: Action::on(&media),
+        action: media.row().action,
         media,
         purpose: "quality-monitoring".parse().ok(),
         stated: Stated::default(),

@@ -80,7 +80,7 @@ enum No {
     Bad(BadRequest),
     Stranger(Stranger, Box<Asked>),
     Unadmitted(Unadmitted, Arc<Caller>, Box<Asked>),
-    NoSite(NoSite, Arc<Caller>, Box<Asked>),
+    Site(NoSite, Arc<Caller>, Box<Asked>),
     Facts(FactsError, Arc<Caller>, Box<Asked>),
     Refused(Box<Refusal>, Box<Asked>),
     Ledger(AppendError),
@@ -216,7 +216,7 @@ impl Worker {
                 }
                 Ok(Admitted { caller, site, asked, address: peer.address.ip(), form })
             }
-            Err(no) => Err(No::NoSite(no, caller, Box::new(asked))),
+            Err(no) => Err(No::Site(no, caller, Box::new(asked))),
         }
     }
 
@@ -374,7 +374,7 @@ impl Worker {
                     .then(|| (bare(&asked, Some(caller), "purpose-not-of-client"), asked));
                 (Problem::unadmitted(why), record)
             }
-            No::NoSite(no, caller, asked) => {
+            No::Site(no, caller, asked) => {
                 let refused = bare(&asked, Some(caller), "unknown-account");
                 (Problem::no_site(no), Some((refused, asked)))
             }

@@ -23,22 +23,28 @@ pub struct Metrics {
     refused: Gauge,
     loaded_at: Gauge,
     over_limit: Counter,
-    ledger: Ledger,
+    ledger: LookedAt,
     /// Brings what is only looked at up to date.
     look: OnceLock<Look>,
 }
 
-type Look = Box<dyn Fn(&Ledger) + Send + Sync>;
+type Look = Box<dyn Fn(&LookedAt) + Send + Sync>;
 
 /// What is looked at when somebody asks.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct LookedAt {
     /// 1 while entries can be written.
     pub open: Gauge,
     /// How many entries each follower has taken.
     pub followed: Family<Follower, Gauge>,
     /// 1 while a follower cannot go on.
     pub stuck: Family<Follower, Gauge>,
+    /// Callbacks that wait to be passed on.
+    pub waiting: Gauge,
+    /// Callbacks that were given up.
+    pub dead: Gauge,
+    /// Seconds for which the oldest callback has waited.
+    pub oldest: Gauge,
 }
 
 /// What follows behind the entries.
@@ -97,7 +103,7 @@ impl Default for Metrics {
             "Requests of machine clients that asked more often than they may",
             over_limit.clone(),
         );
-        let ledger = Ledger::default();
+        let ledger = LookedAt::default();
         registry.register(
             "ledger_open",
             "1 while entries can be written; 0: nothing is disclosed",
@@ -112,6 +118,21 @@ impl Default for Metrics {
             "ledger_follower_stuck",
             "1 while a follower of the ledger cannot go on: look at the log",
             ledger.stuck.clone(),
+        );
+        registry.register(
+            "webhooks_waiting",
+            "Callbacks that wait until the application takes them",
+            ledger.waiting.clone(),
+        );
+        registry.register(
+            "webhooks_dead",
+            "Callbacks that were given up",
+            ledger.dead.clone(),
+        );
+        registry.register(
+            "webhooks_oldest_seconds",
+            "How long the oldest waiting callback has waited",
+            ledger.oldest.clone(),
         );
         let look = OnceLock::new();
         Self { registry, reloads, in_force, refused, loaded_at, over_limit, ledger, look }
@@ -144,8 +165,8 @@ impl Metrics {
         self.over_limit.clone()
     }
 
-    /// Has the ledger looked at whenever somebody asks.
-    pub fn look_at_ledger(&self, look: impl Fn(&Ledger) + Send + Sync + 'static) {
+    /// Has the ledger and the outbox looked at whenever somebody asks.
+    pub fn look_at(&self, look: impl Fn(&LookedAt) + Send + Sync + 'static) {
         let _ = self.look.set(Box::new(look));
     }
 

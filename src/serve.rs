@@ -195,7 +195,8 @@ impl Prepared {
             tls: Arc::new(tls),
         };
         let (watched, followed) = (gate.ledger.clone(), gate.ledger.progress());
-        metrics.look_at_ledger(move |ledger| {
+        let outbox = Arc::clone(&gate.webhooks);
+        metrics.look_at(move |ledger| {
             ledger.open.set(i64::from(watched.health() == Health::Open));
             for progress in &followed {
                 let follower = Follower { follower: progress.name() };
@@ -203,6 +204,12 @@ impl Prepared {
                 ledger.followed.get_or_create(&follower).set(taken);
                 let stuck = i64::from(progress.problem().is_some());
                 ledger.stuck.get_or_create(&follower).set(stuck);
+            }
+            if let Ok(stats) = outbox.outbox().stats() {
+                let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+                ledger.waiting.set(gauge(stats.waiting));
+                ledger.dead.set(gauge(stats.dead));
+                ledger.oldest.set(gauge(stats.oldest.as_secs()));
             }
         });
         let watched = gate.ledger.clone();

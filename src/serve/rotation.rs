@@ -58,7 +58,7 @@ impl Rotation {
         let Some(source) = &self.config.source else { return Ok(()) };
         let config = Config::load(source).map_err(|error| error.to_string())?;
         let accounts = Accounts::new(&config.accounts).map_err(|error| error.to_string())?;
-        self.gate.accounts.replace(accounts);
+        self.gate.accounts.replace(&accounts);
         tracing::info!(accounts = config.accounts.len(), "the accounts were read anew");
         Ok(())
     }

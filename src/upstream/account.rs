@@ -116,7 +116,7 @@ impl Accounts {
 
     /// Puts others in their place, for every request that comes from now on. What is under way at
     /// Twilio goes on being counted.
-    pub fn replace(&self, others: Self) {
+    pub fn replace(&self, others: &Self) {
         let before = self.now();
         let slots = |new: &Account| {
             let same = |old: &&Site| old.0.sid == new.sid && old.0.names == new.names;
