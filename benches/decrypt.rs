@@ -17,7 +17,9 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
 use ghash::universal_hash::UniversalHash;
 use http_body::{Body, Frame};
-use noticegate::upstream::decrypt::{ContentKey, Envelope, Plaintext, PrivateKeys, SpillSettings, video, voice};
+use noticegate::upstream::decrypt::{
+    ContentKey, Envelope, Plaintext, PrivateKeys, SpillSettings, video, voice,
+};
 
 const BYTES: usize = 64 << 20;
 const KEY: [u8; 32] = [7; 32];

@@ -283,6 +283,9 @@ impl Worker {
                 }
             };
         }
+        if media.is_encrypted_form() {
+            return Ok(Lock::Closed);
+        }
         // Of a video nobody knows before it comes; so it is asked now whether its ciphertext may.
         let is_video = media.serves() == Serves::File && facts.artefact == Artefact::Video;
         let or_sealed = is_video && {

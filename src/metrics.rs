@@ -124,11 +124,7 @@ impl Default for Metrics {
             "Callbacks that wait until the application takes them",
             ledger.waiting.clone(),
         );
-        registry.register(
-            "webhooks_dead",
-            "Callbacks that were given up",
-            ledger.dead.clone(),
-        );
+        registry.register("webhooks_dead", "Callbacks that were given up", ledger.dead.clone());
         registry.register(
             "webhooks_oldest_seconds",
             "How long the oldest waiting callback has waited",

@@ -260,7 +260,11 @@ impl Problem {
                         StatusCode::BAD_REQUEST,
                         "MP3 is not available for an encrypted recording; ask for .wav",
                     ),
-                    20409 => (
+                    20001 => (
+                        StatusCode::BAD_REQUEST,
+                        "Twilio does not take a parameter of this request",
+                    ),
+                    20009 | 20409 => (
                         StatusCode::CONFLICT,
                         "The resource is in a state that does not allow this",
                     ),

@@ -19,12 +19,15 @@ impl Worker {
         let listed = self.upstream.list(&known.site, *page, query).await.map_err(No::Upstream)?;
         let asking = &known;
         let gathering = listed.items().map(|(item, json)| async move {
-            let json = item.subject().map(|subject| (subject, json));
+            // The facts about what was made from something are that thing's, which is not on the
+            // page.
+            let subject = item.subject().filter(|subject| Some(subject.sid()) == item.sid());
+            let json = subject.map(|subject| (subject, json));
             (item, self.gather(asking, item, json).await)
         });
         let gathering: Vec<_> = gathering.collect();
         let mut facts = futures_util::stream::iter(gathering).buffered(ITEMS_AT_ONCE);
-        let (mut permits, mut refused) = (Vec::new(), None);
+        let (mut permits, mut wrong) = (Vec::new(), None);
         let mut place = 0;
         while let Some((item, gathered)) = facts.next().await {
             match gathered.and_then(|facts| self.decide(&known, item, facts, &PLAIN)) {
@@ -33,19 +36,20 @@ impl Worker {
                 Err(No::Facts(error, caller, asked)) if error.may_pass() => {
                     return Err(No::Facts(error, caller, asked));
                 }
-                Err(no) => refused = refused.or(Some(no)),
+                Err(No::Refused(refusal, asked)) if refusal.reason.is_of_request() => {
+                    wrong = wrong.or(Some(No::Refused(refusal, asked)));
+                }
+                Err(No::Facts(error, ..)) => {
+                    tracing::warn!(%item, %error, "an item of a list is left out");
+                }
+                Err(_) => {}
             }
             place += 1;
         }
         drop(facts);
-        match refused {
-            // What is wrong with the request itself is told; a page of nothing would not say it.
-            Some(No::Refused(refusal, asked))
-                if permits.is_empty() && refusal.reason.is_of_request() =>
-            {
-                return Err(No::Refused(refusal, asked));
-            }
-            _ => {}
+        // What is wrong with the request itself is told; a page of nothing would not say it.
+        if let Some(no) = wrong.filter(|_| permits.is_empty()) {
+            return Err(no);
         }
         let mut pledged = Vec::with_capacity(permits.len());
         for (place, permit) in permits {

@@ -121,7 +121,9 @@ impl MediaRef {
         self.sids.into_iter().take_while(|sid| *sid != MediaSid::ZERO)
     }
 
-    fn sid_of(&self, kind: SidKind) -> Option<MediaSid> {
+    /// The first SID of a kind in its path.
+    #[must_use]
+    pub fn sid_of(&self, kind: SidKind) -> Option<MediaSid> {
         self.sids().find(|sid| sid.kind() == kind)
     }
 
@@ -195,6 +197,12 @@ impl MediaRef {
         usize::from(self.part.unwrap_or(0))
     }
 
+    /// True if what is asked for is the encrypted form of something.
+    #[must_use]
+    pub fn is_encrypted_form(&self) -> bool {
+        self.row.path.contains("/Encrypted/")
+    }
+
     /// True if what upstream has at its path leads to it, and is not it.
     #[must_use]
     pub fn is_behind_link(&self) -> bool {
@@ -206,6 +214,10 @@ impl MediaRef {
     pub fn upstream_path(&self, query: &Query) -> String {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         pairs.extend(self.own_query());
+        if self.redacted.is_none() && self.is_redacted() {
+            // A decision rests on it, so it is said and not left to a default.
+            pairs.push((Parameter::Redacted.as_str(), "true"));
+        }
         pairs.extend(query.upstream());
         let path = self.to_string();
         let path = match path.strip_suffix("/Content").filter(|_| self.is_behind_link()) {

@@ -18,7 +18,9 @@ use serde_json::Value;
 use super::UpstreamError;
 use super::body::MediaBody;
 use super::pool::Reply;
-use crate::media::{ByteRange, Conditions, EntityTag, HttpDate, MediaRef, Serves, Validator};
+use crate::media::{
+    ByteRange, Conditions, EntityTag, HttpDate, MediaRef, Serves, SidKind, Validator,
+};
 
 /// How much of an answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -443,6 +445,30 @@ pub(super) fn parse_document(json: &[u8]) -> Result<Value, UpstreamError> {
     value.filter(Value::is_object).ok_or(UpstreamError::Unusable("a resource is not JSON"))
 }
 
+/// Whether a resource is the one that was asked for, as far as it says so: neither another one, nor
+/// one that belongs to something else than the path says.
+pub(super) fn is_of(json: &Value, media: &MediaRef) -> bool {
+    let of = |kind| media.sid_of(kind).map(|sid| sid.to_string());
+    let message = of(SidKind::MultimediaMessage).or_else(|| of(SidKind::Message));
+    let own = media.sid().map(|sid| sid.to_string());
+    let expected = [
+        ("account_sid", Some(media.account.to_string())),
+        ("sid", own.clone()),
+        ("ttid", own),
+        ("recording_sid", of(SidKind::Recording)),
+        ("reference_sid", of(SidKind::Recording)),
+        ("add_on_result_sid", of(SidKind::AddOnResult)),
+        ("parent_sid", message),
+        ("transcript_sid", of(SidKind::Transcript)),
+        ("service_sid", of(SidKind::Service)),
+        ("room_sid", of(SidKind::Room)),
+    ];
+    expected.iter().all(|(key, sid)| {
+        let said = json.get(key).and_then(Value::as_str);
+        said.zip(sid.as_deref()).is_none_or(|(said, sid)| said == sid)
+    })
+}
+
 /// Twilio's error code in a JSON or XML error, if it is one that the caller can act on.
 pub(super) fn twilio_code(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text).ok()?;
@@ -455,7 +481,8 @@ pub(super) fn twilio_code(text: &[u8]) -> Option<u32> {
         }
     };
     // 16109: no mp3 of an encrypted recording. 16113: no dual-channel file of a mono recording.
-    matches!(code, 16109 | 16113 | 20409).then_some(code)
+    // 20001: a parameter, such as a page that is too large. 20009: not while it is being made.
+    matches!(code, 16109 | 16113 | 20001 | 20009 | 20409).then_some(code)
 }
 
 #[cfg(test)]

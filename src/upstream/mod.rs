@@ -77,7 +77,7 @@ pub enum UpstreamError {
     /// 400 with a code of Twilio's that is about what was asked for.
     #[error("upstream refuses the request with code {code}")]
     Rejected {
-        /// Twilio's error code: 16109 or 16113.
+        /// Twilio's error code, one of those that a caller can act on.
         code: u32,
     },
     /// 401 or 403: the gate's own credential is not accepted.
@@ -246,7 +246,9 @@ impl Upstream {
         let sealed = match envelope {
             None => None,
             Some(_)
-                if matches!(wanted.lock, Lock::Open { or_sealed: true }) && !site.has_keys() =>
+                if matches!(wanted.lock, Lock::Closed)
+                    || (matches!(wanted.lock, Lock::Open { or_sealed: true })
+                        && !site.has_keys()) =>
             {
                 // Who holds the key needs the envelope.
                 Some(envelope_headers(&reply.parts.headers))
@@ -307,6 +309,10 @@ impl Upstream {
         let path = media.upstream_path(wanted.query);
         let json = self.document(site, media.row().product, &path).await?;
         let mut json = answer::parse_document(&json)?;
+        if !answer::is_of(&json, &media) {
+            return Err(UpstreamError::NotFound);
+        }
+        rewrite::check_next_page(&json, site)?;
         rewrite::rewrite(&mut json, &media, site, &wanted.own);
         Ok(Opened::document(&json, wanted.outline))
     }

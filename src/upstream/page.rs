@@ -41,11 +41,14 @@ impl Upstream {
         let json = self.document(site, page.row().product, &page.upstream_path(query)).await?;
         let document = answer::parse_document(&json)?;
         let list = document.get(key).and_then(Value::as_array).ok_or(wrong)?;
-        // What has no SID of the list's kind is nothing that could be decided on: left out.
+        rewrite::check_next_page(&document, site)?;
+        // What has no SID of the list's kind, or belongs elsewhere, is nothing that could be decided
+        // on: left out.
         let items = list.iter().enumerate().filter_map(|(place, item)| {
             let name = item.get("sid").or_else(|| item.get("ttid"))?.as_str()?;
+            let media = page.item(name).filter(|media| answer::is_of(item, media))?;
             let json = serde_json::to_vec(item).ok()?;
-            Some((place, page.item(name)?, Bytes::from(json)))
+            Some((place, media, Bytes::from(json)))
         });
         let items = items.collect();
         Ok(Listed { site: site.clone(), page, key, document, items })

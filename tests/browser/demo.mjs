@@ -1,6 +1,7 @@
 // Starts `noticegate demo` as a person would and reads from its tour where everything is.
 
 import { spawn, execFile } from 'node:child_process';
+import { randomUUID, sign } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,6 +45,16 @@ export class Demo {
       maxBuffer: 64 << 20,
     });
     return stdout;
+  }
+
+  /** A token of Ana's that is good until this second, from the demo's own issuer. */
+  async tokenUntil(exp) {
+    const claims = JSON.parse(Buffer.from(this.token.split('.')[1], 'base64url'));
+    const part = (json) => Buffer.from(JSON.stringify(json)).toString('base64url');
+    const said = `${this.token.split('.')[0]}.${part({ ...claims, exp, jti: randomUUID() })}`;
+    const key = await readFile(join(this.folder, 'issuer/key.pem'));
+    const signature = sign('sha256', Buffer.from(said), { key, dsaEncoding: 'ieee-p1363' });
+    return `${said}.${signature.toString('base64url')}`;
   }
 
   /** All entries of the ledger, oldest first. */

@@ -1,8 +1,9 @@
 // A real browser plays recordings through the gate: what an application's user sees and hears.
 //
 // The page is on another origin than the gate, as an application's would be. The token and the
-// purpose go along as headers of every request, the browser's own range requests included. In the
-// end the ledger must hold an entry for each of them.
+// purpose go along as headers of every request, the browser's own range requests included, or the
+// page plays a link that carries its own authorisation. In the end the ledger must hold an entry for
+// each of them.
 
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -10,6 +11,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { scheduler } from 'node:timers/promises';
 
 import { chromium } from 'playwright-core';
 
@@ -80,12 +82,15 @@ describe('Chromium plays through the gate', { timeout: 180_000 }, () => {
     }
   });
 
-  const headers = (purpose) => ({
-    Authorization: `Bearer ${demo.token}`,
+  const headers = (purpose, token = demo.token) => ({
+    Authorization: `Bearer ${token}`,
     'Noticegate-Purpose': purpose,
   });
 
-  /** A browser of its own with a fresh profile; `use` gets a page, the answers, and its network. */
+  /**
+   * A browser of its own with a fresh profile; `use` gets a page, the answers, and its network.
+   * Without a purpose it sends no header of its own.
+   */
   async function browse(purpose, use) {
     const profile = await mkdtemp(join(tmpdir(), 'noticegate-chromium-'));
     const context = await chromium.launchPersistentContext(profile, {
@@ -96,7 +101,7 @@ describe('Chromium plays through the gate', { timeout: 180_000 }, () => {
       viewport: { width: 640, height: 240 },
     });
     try {
-      await context.setExtraHTTPHeaders(headers(purpose));
+      if (purpose) await context.setExtraHTTPHeaders(headers(purpose));
       const page = context.pages()[0] ?? (await context.newPage());
       const network = await context.newCDPSession(page);
       const seen = await watch(network);
@@ -136,6 +141,14 @@ describe('Chromium plays through the gate', { timeout: 180_000 }, () => {
   const open = (page, url) =>
     page.goto(`http://localhost:${pages.address().port}/?play=${encodeURIComponent(url)}`);
 
+  const slow = (network, bytesPerSecond) =>
+    network.send('Network.emulateNetworkConditions', {
+      offline: false,
+      latency: 0,
+      downloadThroughput: bytesPerSecond,
+      uploadThroughput: -1,
+    });
+
   const happened = (page, name) =>
     page.waitForFunction((event) => window.events.includes(event), name);
 
@@ -144,12 +157,7 @@ describe('Chromium plays through the gate', { timeout: 180_000 }, () => {
 
     test(`${extension} loads, plays, and plays on where one seeks to`, async () => {
       await browse(purpose, async (page, seen, network) => {
-        await network.send('Network.emulateNetworkConditions', {
-          offline: false,
-          latency: 0,
-          downloadThroughput: bytesPerSecond,
-          uploadThroughput: -1,
-        });
+        await slow(network, bytesPerSecond);
         await open(page, demo.recording + extension);
         const audio = page.locator('audio');
         const can = await audio.evaluate((audio, type) => audio.canPlayType(type), type);
@@ -220,6 +228,42 @@ describe('Chromium plays through the gate', { timeout: 180_000 }, () => {
     });
   }
 
+  /** What the gate gives Flex Insights for the recording: a link that needs no header. */
+  const linked = async (token) => {
+    const url = `${demo.gate}/flex/url_provider?recording_sid=${demo.recording.split('/').at(-1)}`;
+    return JSON.parse(await demo.curl(url, headers('quality-monitoring', token))).media_url;
+  };
+
+  test('a link plays, and plays on where one seeks to, without any header', async () => {
+    const link = await linked();
+    await browse(undefined, async (page, seen, network) => {
+      await slow(network, formats[0].bytesPerSecond);
+      await open(page, link);
+      await happened(page, 'loadedmetadata');
+      const audio = page.locator('audio');
+      await audio.evaluate((audio) => audio.play());
+      await audio.evaluate((audio) => (audio.currentTime = 30));
+      await happened(page, 'seeked');
+      await page.waitForFunction(() => document.querySelector('audio').currentTime > 30.3);
+      const said = JSON.stringify(seen);
+      assert.ok(seen.every(({ status }) => status === 206), said);
+      assert.ok(seen.some(({ range }) => /^bytes=[1-9]\d*-/.test(range ?? '')), said);
+    });
+  });
+
+  test('a link plays no longer than the token that it was given for', async () => {
+    const exp = Math.floor(Date.now() / 1000) + 5;
+    const link = await linked(await demo.tokenUntil(exp));
+    const early = await demo.curl(link, {}, '-r', '0-1');
+    assert.equal(early.length, 2);
+    await scheduler.wait(Math.max(0, exp * 1000 - Date.now()));
+    await browse(undefined, async (page, seen) => {
+      await open(page, link);
+      await happened(page, 'error');
+      assert.deepEqual(seen.map(({ status }) => status), [401]);
+    });
+  });
+
   test('a purpose that the notice refuses plays nothing', async () => {
     await browse('marketing', async (page, seen) => {
       await open(page, `${demo.recording}.mp3`);
@@ -259,7 +303,7 @@ describe('Chromium plays through the gate', { timeout: 180_000 }, () => {
       assert.ok(Number.isSafeInteger(outcome.bytes) && outcome.bytes > 0, JSON.stringify(outcome));
     }
     const complete = (range) =>
-      of('intent').filter((intent) => intent.range === range)
+      of('intent').filter(({ range: asked, media }) => asked === range && media.form !== 'link')
         .map(({ id }) => outcomes.get(id)).filter(({ ending }) => ending === 'complete');
     // Two formats, each in the browser and with curl.
     assert.deepEqual(complete('bytes=100000-199999').map(({ bytes }) => bytes), Array(4).fill(1e5));
@@ -267,8 +311,11 @@ describe('Chromium plays through the gate', { timeout: 180_000 }, () => {
 
     const refused = answers.filter(({ status }) => status === 403);
     assert.equal(refused.length, 1);
-    assert.deepEqual(of('refusal').map(({ id }) => id), [refused[0].entry]);
-    const [{ purpose, reason, decision }] = of('refusal');
+    const strangers = answers.filter(({ status }) => status === 401).map(({ entry }) => entry);
+    const ids = [...strangers, refused[0].entry];
+    assert.deepEqual(of('refusal').map(({ id }) => id), ids);
+    const [{ detail }, { purpose, reason, decision }] = of('refusal');
+    assert.match(detail, /link/);
     assert.deepEqual([purpose, reason], ['marketing', 'forbidden']);
     assert.equal(decision.cited[0].clause, 'no-marketing');
   });

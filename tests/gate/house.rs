@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use noticegate::media::ROWS;
+
 /// The rooms from the ground up. A room may use those before it, never those after it.
 const ROOMS: [&str; 29] = [
     "words",
@@ -117,6 +119,7 @@ fn some_things_are_done_in_one_place() {
                 "src/serve/",
                 "src/ledger/",
                 "src/upstream/decrypt/",
+                "src/webhook/",
             ],
         ),
         (
@@ -218,4 +221,30 @@ fn is_key(line: &str) -> bool {
     line.contains(" = ")
         && !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// `docs/TWILIO-URLS.md` names every URL that is served, as the table in the code has it.
+#[test]
+fn the_list_of_urls_is_the_table() {
+    let text = fs::read_to_string("docs/TWILIO-URLS.md").unwrap();
+    let told: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| `/") && line.matches('|').count() == 8)
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')))
+        .map(Iterator::collect)
+        .collect();
+    assert_eq!(told.len(), ROWS.len());
+    for (told, row) in told.iter().zip(ROWS) {
+        let [url, methods, needs, form, .., tests] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(*url, row.path);
+        assert_eq!(*methods, if row.deletes { "GET, DELETE" } else { "GET" }, "{url}");
+        assert_eq!(*needs, format!("{}, {}", row.artefact.as_str(), row.action.as_str()), "{url}");
+        // An item of a list stands in the ledger in the form of the item.
+        let is_list = row.form == "list";
+        assert_eq!(*form, if is_list { "metadata" } else { row.form }, "{url}");
+        for test in tests.split(", ") {
+            let story = format!("tests/gate/stories/{test}.rs");
+            assert!(Path::new(&story).exists(), "{url}: {story}");
+        }
+    }
 }

@@ -645,6 +645,7 @@ async fn an_error_is_told_in_the_gates_own_words() {
     };
     let mono = "Cannot download a dual-channel presentation of a mono recording";
     let encrypted = "MP3 is not available for an encrypted recording; ask for .wav";
+    let parameter = "Twilio does not take a parameter of this request";
     let not_found = "The requested resource was not found";
     let busy = "Too many requests for this account are under way";
     let late = "429 Too Many Requests\nRetry-After: 7";
@@ -653,7 +654,7 @@ async fn an_error_is_told_in_the_gates_own_words() {
         ("400 Bad Request", json(16113), 400, 16113, mono, None, 1),
         ("400 Bad Request", json(16109), 400, 16109, encrypted, None, 1),
         ("400 Bad Request", xml(16113), 400, 16113, mono, None, 1),
-        ("400 Bad Request", json(20001), 502, 20500, UNUSABLE, None, 1),
+        ("400 Bad Request", json(20001), 400, 20001, parameter, None, 1),
         ("400 Bad Request", xml(99999), 502, 20500, UNUSABLE, None, 1),
         ("400 Bad Request", html.to_owned(), 502, 20500, UNUSABLE, None, 1),
         ("400 Bad Request", html.repeat(1000), 502, 20500, UNUSABLE, None, 1),

@@ -11,6 +11,9 @@ use noticegate::clock::Clock;
 use noticegate::standin::{Fault, Misbehaviour, RedirectTarget};
 
 use crate::support::client::Answer;
+use crate::support::process::{Process, one, world_of_processes};
+use crate::support::raw_upstream::{RawUpstream, Step, say};
+use crate::support::twilio;
 use crate::support::world::{NUMBER, UPSTREAM_SECRET, bodiless};
 use crate::support::{ACCOUNT, Client, RECORDING, World, WorldSettings, path, recording, tokens};
 
@@ -114,4 +117,54 @@ async fn nothing_secret_is_logged_answered_or_recorded() {
 
 fn contains(bytes: &[u8], word: &[u8]) -> bool {
     bytes.windows(word.len()).any(|window| window == word)
+}
+
+/// The search that every client of this suite makes can find something.
+#[tokio::test]
+#[should_panic(expected = "holds a pre-signed URL of the stand-in")]
+async fn an_answer_with_a_pre_signed_url_is_noticed() {
+    let world = World::with(twilio::settings(twilio::each_their_own)).await;
+    let client = Client::new(world.standin.address(), world.authority.certificate());
+    let basic = STANDARD.encode(format!("{ACCOUNT}:{UPSTREAM_SECRET}"));
+    let request = Client::get(&twilio::path("/v1/Recordings/{RT}/Media"));
+    client.send(bodiless(request.header("authorization", format!("Basic {basic}")))).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "holds the upstream credential")]
+async fn raw_bytes_with_the_credential_are_noticed() {
+    let mut upstream = RawUpstream::bind().await;
+    let world = World::prepare(&WorldSettings::default()).await;
+    upstream.serve(&world.authority.issue(&["localhost"]).unwrap());
+    let basic = STANDARD.encode(format!("{ACCOUNT}:{UPSTREAM_SECRET}"));
+    upstream.media(vec![say(format!("HTTP/1.1 200 OK\r\nx: {basic}\r\n\r\n")), Step::Close]);
+    let port = upstream.authority().split(':').next_back().unwrap().parse().unwrap();
+    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
+    let client = Client::new(address, world.authority.certificate());
+    client.raw(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+}
+
+/// A caller's name stands in the ledger; if it were the secret, it would show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[should_panic(expected = "the ledger holds the upstream secret")]
+async fn a_ledger_with_the_secret_is_noticed() {
+    let mut world = World::new().await;
+    let request =
+        world.who(UPSTREAM_SECRET, "quality-analyst", "quality-monitoring", &path(".wav"));
+    assert_eq!(world.send(request).await.status, 200);
+    world.stop().await;
+}
+
+/// A host that upstream redirects to is logged; if it were the secret, it would show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[should_panic(expected = "the log holds the upstream secret")]
+async fn a_log_with_the_secret_is_noticed() {
+    let world = world_of_processes(WorldSettings::default()).await;
+    let process = Process::start(&world.folder, &[]);
+    let to = RedirectTarget::Url(format!("https://{UPSTREAM_SECRET}.example/"));
+    let fault = Fault::Redirect { to, status: 302 };
+    let path_contains = RECORDING.to_owned();
+    world.standin.misbehave(Misbehaviour { path_contains, fault, times: None });
+    assert_eq!(one(&world, &process).await.status, 502);
+    process.terminate();
 }

@@ -7,207 +7,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use jiff::Timestamp;
 use noticegate::certs::Authority;
-use noticegate::standin::{
-    Fault, MessageDirection, Misbehaviour, RecordingStatus, SampleAddOnResult, SampleApiKey,
-    SampleAudio, SampleComposition, SampleEncryption, SampleLiveRecording, SampleMedia,
-    SampleMessage, SampleOperatorResult, SamplePayload, SampleRecording, SampleRoom,
-    SampleSentence, SampleServiceMedia, SampleToken, SampleTranscript, SampleTranscription,
-    SampleVideo, StandIn, StandInAccount, StandInSettings, TrackKind, Ways,
-};
+use noticegate::standin::{Fault, Misbehaviour, StandIn, StandInSettings, Ways};
 use serde_json::{Value, json};
 
-const ACCOUNT: &str = "AC00000000000000000000000000000001";
-const SECRET: &str = "5ec2e7f00d5ec2e7f00d5ec2e7f00d00";
-
-/// Made for this test; its private half was thrown away.
-const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAnmZnt/Pp8rK3l79slLj0
-QZfM9a5obnpvNMCoR7X5x5rvFPBnOc+Z2YxKbcv/xWGKAVcnoFEDCgVYJhpqXjgG
-H7Fexm7/PPkJI4Lhxtum9Z1Gne+69t1t9X2EkKHqDcpbpAa6t/nf8CcKctOuEF2N
-KMovSK2Sxp3ahswt6WPp6h59ykjqcu431+r5tICzXpP1KhLyyvImiB8qROn760M/
-47TQ/4/tA9yzclo8Z6w2frQAbiMl2IQYXCvy0d0+dxfg1hOt6xbfcPsJ0mHh/m5g
-4xebXQZqq6bxMxN1Fk4gNgOC6bdUOZCI6maPO9nmEb9D3X5bmPGnsggRdwGDomYw
-3QIDAQAB
------END PUBLIC KEY-----";
-
-/// A SID that ends in this digit.
-fn sid(prefix: &str, digit: u8) -> String {
-    format!("{prefix}{digit:032}")
-}
-
-fn made() -> Timestamp {
-    "2026-11-03T09:15:02Z".parse().unwrap()
-}
-
-fn encryption() -> SampleEncryption {
-    SampleEncryption::new(PUBLIC_KEY.as_bytes(), &sid("CR", 1)).unwrap()
-}
-
-fn recordings() -> Vec<SampleRecording> {
-    let plain = |digit: u8, status: RecordingStatus| SampleRecording {
-        sid: sid("RE", digit),
-        call_sid: Some(sid("CA", 1)),
-        conference_sid: Some(sid("CF", 1)),
-        started_at: made(),
-        duration_seconds: 4,
-        channels: 2,
-        status,
-        audio: SampleAudio::Zeros { length: 1000 },
-        from: "+13055550123".to_owned(),
-        to: "+13055550188".to_owned(),
-        ..SampleRecording::default()
-    };
-    let encrypted =
-        SampleRecording { encryption: Some(encryption()), ..plain(5, RecordingStatus::Completed) };
-    vec![
-        plain(1, RecordingStatus::Completed),
-        plain(2, RecordingStatus::Processing),
-        plain(3, RecordingStatus::Absent),
-        plain(4, RecordingStatus::Deleted),
-        encrypted,
-        plain(6, RecordingStatus::Completed),
-        plain(7, RecordingStatus::Completed),
-        plain(8, RecordingStatus::Completed),
-    ]
-}
-
-fn of_voice(account: &mut StandInAccount) {
-    let (recording_sid, created_at, bytes) = (sid("RE", 1), made(), Bytes::from_static(b"{}"));
-    account.recordings = recordings();
-    account.transcriptions = (1..=3)
-        .map(|digit| SampleTranscription {
-            sid: sid("TR", digit),
-            recording_sid: recording_sid.clone(),
-            created_at,
-            duration_seconds: 4,
-            text: "Good morning.".to_owned(),
-        })
-        .collect();
-    account.add_on_results = vec![SampleAddOnResult {
-        sid: sid("XR", 1),
-        recording_sid,
-        created_at,
-        payloads: vec![SamplePayload {
-            sid: sid("XH", 1),
-            label: "transcript".to_owned(),
-            content_type: "application/json".to_owned(),
-            bytes: bytes.clone(),
-        }],
-    }];
-    account.messages = vec![SampleMessage {
-        sid: sid("MM", 1),
-        direction: MessageDirection::Inbound,
-        from: "+13055550123".to_owned(),
-        to: "+13055550188".to_owned(),
-        sent_at: created_at,
-        body: "Look.".to_owned(),
-        media: vec![SampleMedia { sid: sid("ME", 1), content_type: "image/png".to_owned(), bytes }],
-    }];
-}
-
-fn of_video(account: &mut StandInAccount) {
-    let (room_sid, created_at, bytes) = (sid("RM", 1), made(), Bytes::from_static(b"film"));
-    account.videos = [(1, TrackKind::Audio), (2, TrackKind::Video), (3, TrackKind::Audio)]
-        .map(|(digit, kind)| SampleVideo {
-            sid: sid("RT", digit),
-            room_sid: room_sid.clone(),
-            participant_sid: sid("PA", 1),
-            track_sid: sid("MT", digit),
-            kind,
-            created_at,
-            duration_seconds: 4,
-            bytes: bytes.clone(),
-            encryption: (digit == 2).then(encryption),
-            ..SampleVideo::default()
-        })
-        .to_vec();
-    account.compositions = vec![SampleComposition {
-        sid: sid("CJ", 1),
-        room_sid: room_sid.clone(),
-        created_at,
-        duration_seconds: 4,
-        bytes: bytes.clone(),
-        ..SampleComposition::default()
-    }];
-    account.rooms = vec![SampleRoom {
-        sid: room_sid.clone(),
-        unique_name: "daily".to_owned(),
-        created_at,
-        duration_seconds: 4,
-        transcriptions: vec!["video_transcriptions_1".to_owned()],
-    }];
-    account.live_recordings = vec![SampleLiveRecording {
-        sid: sid("KV", 1),
-        processor_sid: sid("ZX", 1),
-        source_sid: room_sid,
-        created_at,
-        duration_seconds: 4,
-        timed_metadata: bytes.clone(),
-        bytes,
-        ..SampleLiveRecording::default()
-    }];
-}
-
-fn of_conversations(account: &mut StandInAccount) {
-    let (created_at, bytes) = (made(), Bytes::from_static(b"file"));
-    account.service_media = vec![SampleServiceMedia {
-        sid: sid("ME", 2),
-        service_sid: sid("IS", 1),
-        channel_sid: sid("CH", 1),
-        message_sid: sid("IM", 1),
-        author: "ana".to_owned(),
-        filename: "form.pdf".to_owned(),
-        content_type: "application/pdf".to_owned(),
-        created_at,
-        bytes: bytes.clone(),
-    }];
-    account.transcripts = vec![SampleTranscript {
-        sid: sid("GT", 1),
-        service_sid: sid("GA", 1),
-        recording_sid: sid("RE", 1),
-        created_at,
-        duration_seconds: 4,
-        sentences: vec![SampleSentence {
-            sid: sid("GX", 1),
-            channel: 1,
-            text: "My name is Ana.".to_owned(),
-            redacted_text: "My name is [PERSON].".to_owned(),
-        }],
-        operators: vec![SampleOperatorResult {
-            sid: sid("LY", 1),
-            name: "Summary".to_owned(),
-            text: "Ana called.".to_owned(),
-            redacted_text: "[PERSON] called.".to_owned(),
-        }],
-        audio: bytes.clone(),
-        redacted_audio: bytes,
-        encryption: Some(encryption()),
-    }];
-    account.tokens = vec![SampleToken {
-        token: "flex".to_owned(),
-        identity: "ana".to_owned(),
-        roles: vec!["agent".to_owned()],
-        worker_sid: Some(sid("WK", 1)),
-        expires_at: created_at,
-    }];
-}
-
-/// An account with one of everything the stand-in can hold, and a recording in every state.
-pub fn everything() -> StandInAccount {
-    let mut account = StandInAccount {
-        sid: ACCOUNT.to_owned(),
-        auth_token: SECRET.to_owned(),
-        api_keys: vec![SampleApiKey { sid: sid("SK", 1), secret: "key".to_owned() }],
-        ..StandInAccount::default()
-    };
-    of_voice(&mut account);
-    of_video(&mut account);
-    of_conversations(&mut account);
-    account
-}
+use crate::support::everything::{ROOM_TRANSCRIPTION, everything, sid};
+use crate::support::world::{ACCOUNT, UPSTREAM_SECRET};
 
 /// Every URL that discloses media or what is made from it; deletions come last.
 fn requests() -> Vec<Value> {
@@ -216,7 +21,7 @@ fn requests() -> Vec<Value> {
     let (rt, rm, cj, kv) = (sid("RT", 1), sid("RM", 1), sid("CJ", 1), sid("KV", 1));
     let (is, gt, ly) = (sid("IS", 1), sid("GT", 1), sid("LY", 1));
     let add_on = format!("/Recordings/{re}/AddOnResults/{xr}");
-    let of_room = "video_transcriptions_1";
+    let of_room = ROOM_TRANSCRIPTION;
     let voice = [
         "/Recordings.json".to_owned(),
         "/Recordings.json?PageSize=2&Page=1".to_owned(),
@@ -353,7 +158,7 @@ async fn check(folder: &Path, standin: &StandIn, requests: &[Value]) -> (bool, S
     let json = json!({
         "origin": format!("https://localhost:{}", standin.address().port()),
         "user": ACCOUNT,
-        "password": SECRET,
+        "password": UPSTREAM_SECRET,
         "requests": requests,
     });
     std::fs::write(&plan, json.to_string()).unwrap();

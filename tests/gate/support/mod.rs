@@ -3,7 +3,9 @@
 
 pub mod client;
 pub mod disclosed;
+pub mod everything;
 pub mod frames;
+pub mod leaks;
 pub mod ledger;
 pub mod policies;
 pub mod postgres;
@@ -12,6 +14,7 @@ pub mod raw_upstream;
 pub mod review_cli;
 pub mod review_scan;
 pub mod tokens;
+pub mod twilio;
 pub mod world;
 
 pub use client::{Answer, Client};

@@ -31,6 +31,28 @@ pub fn derive(folder: &Path) {
     }
 }
 
+/// Puts one notice in the place of all in a folder. Each sentence has a name and a meaning;
+/// it governs what was recorded since the beginning of 2026.
+pub fn one_notice(folder: &Path, sentences: &[(&str, &str)]) {
+    let text: String = sentences.iter().map(|(id, _)| format!("A promise of {id}.\n\n")).collect();
+    let clauses = sentences.iter().map(|(id, meaning)| {
+        format!("[[clause]]\nid = \"{id}\"\nquote = \"A promise of {id}.\"\n{meaning}\n")
+    });
+    let clauses: String = clauses.collect();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let notice = folder.join("notices/2026-01-01");
+    std::fs::remove_dir_all(folder.join("notices")).unwrap();
+    std::fs::create_dir_all(&notice).unwrap();
+    std::fs::write(notice.join("notice.txt"), text).unwrap();
+    let meaning = format!(
+        "title = \"A notice\"\npublished = \"https://notice.example/\"\ntext = \"notice.txt\"\n\
+         sha256 = \"{digest}\"\neffective = \"2026-01-01T00:00:00Z\"\n{clauses}"
+    );
+    std::fs::write(notice.join("clauses.toml"), meaning).unwrap();
+    derive(folder);
+}
+
 /// The sample's guardrails without its purposes.
 const GUARDRAILS: &str = r#"
 @id("guardrail-no-promise")

@@ -19,8 +19,8 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
 use super::client::Client;
-use super::tokens;
 use super::world::{RECORDING, World, WorldSettings, bodiless, of_kind, path, recording};
+use super::{leaks, tokens};
 
 pub struct Process {
     pub child: Child,
@@ -99,9 +99,11 @@ impl Process {
         Self { child, address: address("address"), operations: address("operations"), log }
     }
 
-    /// What it has logged so far.
+    /// What it has logged so far; it is searched, here and at the end, for what no log may hold.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        let log = self.log.lock().unwrap().clone();
+        leaks::search("the log", log.as_bytes());
+        log
     }
 
     /// True if it has ended by a crash of its own.
@@ -165,6 +167,9 @@ impl Drop for Process {
         let group = format!("-{}", self.child.id());
         let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.log();
+        }
     }
 }
 

@@ -96,7 +96,7 @@ impl Progress {
 }
 
 fn is_metadata(head: &str) -> bool {
-    head.lines().next().unwrap().contains(".json ")
+    head.starts_with("GET ") && head.lines().next().unwrap().contains(".json ")
 }
 
 struct Shared {

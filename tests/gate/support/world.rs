@@ -20,6 +20,7 @@ use noticegate::standin::{
 use serde_json::Value;
 
 use super::client::{Answer, Client};
+use super::leaks;
 use super::postgres::Server;
 use super::tokens::{self, TokenKey};
 
@@ -73,6 +74,8 @@ pub struct WorldSettings {
     pub account: String,
     /// The recordings at the stand-in.
     pub recordings: Vec<SampleRecording>,
+    /// All that the account holds at the stand-in, in the place of `recordings`.
+    pub holding: Option<fn() -> StandInAccount>,
     /// Where the issuer's keys are; `None` puts them into a file.
     pub jwks_url: Option<String>,
     /// Another upstream than the stand-in, `host:port`.
@@ -98,6 +101,7 @@ impl Default for WorldSettings {
             issuer: String::new(),
             account: String::new(),
             recordings: vec![recording(RECORDING, "2026-11-03T09:15:02Z")],
+            holding: None,
             jwks_url: None,
             upstream: None,
             watch_seconds: 0,
@@ -152,7 +156,7 @@ impl World {
         write("jwks.json", &tokens::key_set(&[&key]));
         copy_folder(Path::new("policies"), &folder.join("policies"));
         (settings.policies)(&folder.join("policies"));
-        let standin = start_standin(&folder, settings.recordings.clone()).await;
+        let standin = start_standin(&folder, settings).await;
         let ledger = settings.ledger.clone().unwrap_or_else(|| folder.join("ledger.sqlite"));
         let url = match &settings.store {
             Store::File => None,
@@ -256,18 +260,39 @@ impl World {
     /// Reads the ledger as it is on disk now, oldest first.
     pub fn read_entries(&self) -> Vec<Value> {
         if let Some(url) = &self.url {
-            return entries_at(url);
+            let entries = entries_at(url);
+            let all = entries.iter().map(Value::to_string).collect::<String>();
+            leaks::search("the ledger", all.as_bytes());
+            return entries;
         }
+        self.search_ledger();
         let connection = rusqlite::Connection::open(&self.ledger).unwrap();
         let mut statement = connection.prepare("SELECT bytes FROM entry ORDER BY seq").unwrap();
         let rows = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
         rows.map(|bytes| serde_json::from_slice(&bytes.unwrap()).unwrap()).collect()
     }
 
+    /// Searches the ledger's files, with what they hold beside the entries, for what no ledger may
+    /// hold.
+    fn search_ledger(&self) {
+        for end in ["", "-wal"] {
+            let file = std::fs::read(format!("{}{end}", self.ledger.display()));
+            leaks::search("the ledger", &file.unwrap_or_default());
+        }
+    }
+
     /// Stops the gate as SIGTERM would.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             tokio::task::spawn_blocking(move || running.stop()).await.unwrap();
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.search_ledger();
         }
     }
 }
@@ -317,23 +342,25 @@ pub fn path(extension: &str) -> String {
     format!("/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}{extension}")
 }
 
-async fn start_standin(folder: &Path, recordings: Vec<SampleRecording>) -> StandIn {
+async fn start_standin(folder: &Path, settings: &WorldSettings) -> StandIn {
     let certificate = folder.join("standin.pem");
     let mut tls =
         noticegate::listener::server_config(&certificate, &folder.join("standin.key")).unwrap();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let of_recordings = || StandInAccount {
+        sid: ACCOUNT.to_owned(),
+        auth_token: UPSTREAM_SECRET.to_owned(),
+        recordings: settings.recordings.clone(),
+        ..StandInAccount::default()
+    };
+    let account = settings.holding.map_or_else(of_recordings, |holding| holding());
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     StandIn::start(StandInSettings {
         address: any,
         cdn_address: any,
         tls: Arc::new(tls),
         host: "localhost".to_owned(),
-        accounts: vec![StandInAccount {
-            sid: ACCOUNT.to_owned(),
-            auth_token: UPSTREAM_SECRET.to_owned(),
-            recordings,
-            ..StandInAccount::default()
-        }],
+        accounts: vec![account],
         ways: Ways::default(),
     })
     .await
