@@ -287,7 +287,7 @@ impl Worker {
             return Ok(Lock::Closed);
         }
         // Of a video nobody knows before it comes; so it is asked now whether its ciphertext may.
-        let is_video = media.serves() == Serves::File && facts.artefact == Artefact::Video;
+        let is_video = media.serves() == Serves::File && media.row().artefact == Artefact::Video;
         let or_sealed = is_video && {
             let question =
                 known.question(media, Arc::clone(facts), &Lock::Closed, &self.gate.clock);

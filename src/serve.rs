@@ -248,10 +248,9 @@ fn tickets(ledger: &Ledger, links: &config::Links) -> Result<Tickets, StartError
     tickets.ok_or(StartError::NoKey)
 }
 
-/// The webhooks, and the thread that passes callbacks on.
-fn webhooks(config: &Config, ledger: &Ledger, clock: &Clock) -> Result<Webhooks, StartError> {
-    let config::Webhooks { outbox, give_up_hours, ca_file, hooks } = &config.webhooks;
-    let settings = hooks.iter().map(|hook| {
+/// What is configured of each webhook.
+fn hooks(config: &Config) -> Result<Vec<WebhookSettings>, StartError> {
+    let settings = config.webhooks.hooks.iter().map(|hook| {
         let wrong = |problem: String| StartError::WebhookUrl { hook: hook.name.clone(), problem };
         let origins = hook.origins.iter().map(|origin| Origin::parse(origin));
         let origins =
@@ -275,14 +274,19 @@ fn webhooks(config: &Config, ledger: &Ledger, clock: &Clock) -> Result<Webhooks,
             serves: |path| media::Target::parse(path, None).is_ok(),
         })
     });
-    let settings = settings.collect::<Result<Vec<_>, StartError>>()?;
+    settings.collect()
+}
+
+/// The webhooks, and the threads that pass callbacks on.
+fn webhooks(config: &Config, ledger: &Ledger, clock: &Clock) -> Result<Webhooks, StartError> {
+    let config::Webhooks { outbox, give_up_hours, ca_file, .. } = &config.webhooks;
     let default = config.ledger.directory.join("webhooks.sqlite");
     let path = outbox.clone().unwrap_or(default);
     let courier = Arc::new(HttpsCourier::new(ca_file.as_deref())?);
     let mut sealed = OutboxSettings::new(ledger.derived_key("webhooks").ok_or(StartError::NoKey)?);
     sealed.give_up_after = Duration::from_secs(give_up_hours.get() * 3600);
     let outbox = Outbox::open(&path, &sealed, clock.clone(), courier)?;
-    Ok(Webhooks::new(settings, Arc::new(outbox))?)
+    Ok(Webhooks::new(hooks(config)?, Arc::new(outbox))?)
 }
 
 /// Loads the policies that a configuration names, and checks what else names their words.

@@ -3,8 +3,9 @@ import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import querystring from "node:querystring";
 
-const twilio = createRequire(import.meta.url)("twilio");
-const { getExpectedTwilioSignature, getExpectedBodyHash } = createRequire(import.meta.url)(
+const require = createRequire(new URL("sdk/", import.meta.url));
+const twilio = require("twilio");
+const { getExpectedTwilioSignature, getExpectedBodyHash } = require(
   "twilio/lib/webhooks/webhooks.js",
 );
 

@@ -275,6 +275,9 @@ pub trait MetadataSource: Send + Sync {
     fn read(&self, what: MetadataRef) -> impl Future<Output = Result<Bytes, FactsError>> + Send;
 }
 
+/// LIMIT: how long the ends of a call that a callback told are remembered. They are numbers of people.
+const CALLS_AGE_MAX: Duration = Duration::from_hours(24);
+
 /// The facts in memory.
 #[derive(Debug)]
 pub struct FactStore {
@@ -301,7 +304,11 @@ impl FactStore {
                 .max_capacity(settings.entries_max.get())
                 .time_to_live(age_max)
                 .build(),
-            calls: moka::future::Cache::new(settings.entries_max.get()),
+            // LIMIT: Twilio tells of a call for much longer; this bridges what it has not yet.
+            calls: moka::future::Cache::builder()
+                .max_capacity(settings.entries_max.get())
+                .time_to_live(CALLS_AGE_MAX)
+                .build(),
         }
     }
 

@@ -137,7 +137,7 @@ impl Policies {
     }
 
     /// A question about this use that is permitted: every consent and circumstance there can be,
-    /// without a legal hold if that will do, on some call that `about` selects.
+    /// without a legal hold and decrypted if that will do, on some call that `about` selects.
     ///
     /// # Errors
     /// What forbids it even then, if a clause or guardrail does.
@@ -149,17 +149,23 @@ impl Policies {
         now: Timestamp,
     ) -> Result<Question, Option<Arc<Citation>>> {
         let held = circumstances(false);
-        // A hold allows some uses and stops deletion: both are tried.
-        let free: Vec<Circumstance> =
-            held.iter().copied().filter(|c| *c != Circumstance::Hold).collect();
+        let without = |all: &[Circumstance], one| -> Vec<Circumstance> {
+            all.iter().copied().filter(|circumstance| *circumstance != one).collect()
+        };
+        // A hold allows some uses and stops deletion, and what stays encrypted may be let out or
+        // held back: both are tried of each.
+        let free = without(&held, Circumstance::Hold);
+        let sealed = circumstances(true);
+        let open = without(&sealed, Circumstance::StillEncrypted);
+        let ways = [(&free, &open), (&held, &open), (&free, &sealed), (&held, &sealed)];
         let countries = match of.action {
             Action::Share => self.countries(about),
             Action::Access | Action::Describe | Action::Delete => vec![None],
         };
         let mut forbidden_by = None;
         for (direction, labels) in self.calls(about) {
-            let tried = countries.iter().flat_map(|country| [(country, &free), (country, &held)]);
-            for (country, circumstances_held) in tried {
+            let tried = countries.iter().flat_map(|country| ways.map(|way| (country, way)));
+            for (country, (circumstances_held, circumstances_stated)) in tried {
                 let mut facts = bare_facts(made);
                 facts.encrypted = true;
                 facts.consent = Consent::Given;
@@ -171,7 +177,7 @@ impl Policies {
                     ..Register::default()
                 };
                 let stated = Stated {
-                    circumstances: circumstances(true),
+                    circumstances: circumstances_stated.clone(),
                     recipient: None,
                     country: country.clone(),
                 };

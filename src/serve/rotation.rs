@@ -1,8 +1,8 @@
 //! Credentials that change while the gate runs.
 //!
-//! Accounts, their credentials and keys, and the clients are read anew when one of their files
-//! changes, and at once when the gate is told to (SIGHUP). What cannot be used leaves what is in
-//! place, and the log says why; everything else in the configuration takes a restart.
+//! Accounts, their credentials and keys, the webhooks and the clients are read anew when one of
+//! their files changes, and at once when the gate is told to (SIGHUP). What cannot be used leaves
+//! what is in place, and the log says why; everything else in the configuration takes a restart.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,6 +58,8 @@ impl Rotation {
         let Some(source) = &self.config.source else { return Ok(()) };
         let config = Config::load(source).map_err(|error| error.to_string())?;
         let accounts = Accounts::new(&config.accounts).map_err(|error| error.to_string())?;
+        let hooks = super::hooks(&config).map_err(|error| error.to_string())?;
+        self.gate.webhooks.replace(hooks).map_err(|error| error.to_string())?;
         self.gate.accounts.replace(&accounts);
         tracing::info!(accounts = config.accounts.len(), "the accounts were read anew");
         Ok(())
@@ -67,9 +69,10 @@ impl Rotation {
     pub(super) fn start(self, every: Duration) -> std::io::Result<Rotating> {
         let (stop, stopping) = channel();
         let look = move || {
-            let files = self.files();
-            let mut settled = seen(&files);
-            let mut last = settled.clone();
+            let mut files = self.files();
+            // They may have changed since they were read to start with, so they are read once more.
+            let mut settled = Seen::new();
+            let mut last = seen(&files);
             loop {
                 let waited = match every.is_zero() {
                     true => stopping.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -83,7 +86,10 @@ impl Rotation {
                 // Twice the same: nobody is still writing.
                 if now == last && now != settled {
                     self.reload();
-                    settled.clone_from(&now);
+                    let named = self.files();
+                    // Files that were not looked at before are read once more, to miss no change.
+                    settled = if named == files { now.clone() } else { Seen::new() };
+                    files = named;
                 }
                 last = now;
             }
@@ -92,14 +98,20 @@ impl Rotation {
         Ok(Rotating { stop, thread })
     }
 
+    /// The files that the configuration names now.
     fn files(&self) -> Vec<PathBuf> {
-        let config = &self.config;
+        let anew = self.config.source.as_deref().and_then(|source| Config::load(source).ok());
+        let config = anew.as_ref().unwrap_or(&self.config);
         let secrets = config.accounts.iter().flat_map(|account| {
             let keys = account.encryption_keys.iter().map(|key| key.file.clone());
             keys.chain(account.secret_file.clone()).chain(account.ca_file.clone())
         });
+        let keys = config.webhooks.hooks.iter().flat_map(|hook| {
+            let keys = hook.keys.iter().filter_map(|key| key.file.clone());
+            keys.chain(hook.forward_key_file.clone())
+        });
         let clients = config.clients.as_ref().map(|clients| clients.file.clone());
-        secrets.chain(clients).chain(config.source.clone()).collect()
+        secrets.chain(keys).chain(clients).chain(config.source.clone()).collect()
     }
 }
 

@@ -9,6 +9,8 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::account::{Opening, Site};
 use super::answer::{self, ContentRange, Opened, Outline};
@@ -17,7 +19,7 @@ use super::decrypt::{self, DecryptError, Plaintext, Plaintexts, SpillSettings, V
 use super::pool::Reply;
 use super::{Errand, Upstream, UpstreamError, Wanted};
 use crate::config;
-use crate::media::{Conditions, EntityTag, MediaRef};
+use crate::media::{Conditions, EntityTag, MediaRef, Serves};
 
 /// Where recordings are decrypted, shared by all workers.
 #[derive(Clone, Debug)]
@@ -72,7 +74,7 @@ impl Upstream {
             let errand = Errand { accept: "audio/x-wav, audio/wav", ..Errand::json() };
             let (reply, slot) = self.fetch_media(site, &media, &errand).await?;
             let mut sealed = self.read_whole(reply, media).await?;
-            sealed.body.hold(slot, self.settings.idle_timeout_ms.duration());
+            self.follow(&mut sealed, site, media, errand, slot);
             let opened = decrypt::voice(sealed.body, &opening.key, opening.iv, spill).await;
             opened.map_err(failed)
         });
@@ -103,7 +105,7 @@ impl Upstream {
             drop(reply);
             let (reply, slot) = self.fetch_media(site, &media, &errand).await?;
             let mut sealed = self.read_whole(reply, media).await?;
-            sealed.body.hold(slot, self.settings.idle_timeout_ms.duration());
+            self.follow(&mut sealed, site, media, errand, slot);
             decrypt::video(sealed.body, &key, envelope.iv(), spill).await.map_err(failed)
         });
         let plaintext = plaintext.await.map_err(|error| (*error).clone())?;
@@ -127,6 +129,30 @@ impl Upstream {
         };
         answer::read(reply, &expected, self.response_bytes_max)
     }
+}
+
+/// The envelope of a file of a video room, if it is encrypted.
+pub(super) fn envelope_of(
+    media: &MediaRef,
+    reply: &Reply,
+) -> Result<Option<VideoEnvelope>, UpstreamError> {
+    match media.serves() {
+        Serves::File => VideoEnvelope::read(&reply.parts.headers)
+            .map_err(|error| UpstreamError::Sealed(error.to_string())),
+        _ => Ok(None),
+    }
+}
+
+/// Whether it is the thing or a part of it.
+pub(super) fn has_bytes(reply: &Reply) -> bool {
+    matches!(reply.parts.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
+}
+
+/// The headers in which Amazon's envelope comes.
+pub(super) fn envelope_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let names = ["x-amz-meta-x-amz-key", "x-amz-meta-x-amz-iv"].map(HeaderName::from_static);
+    let pair = |name: HeaderName| Some((name.clone(), headers.get(name)?.clone()));
+    names.into_iter().filter_map(pair).collect()
 }
 
 /// The part of a plaintext that was asked for, on the conditions that were set.

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Full, Limited};
@@ -47,7 +47,7 @@ use tokio::time::timeout;
 use crate::config;
 use crate::ledger::{EntryId, Intent, OpenDisclosure, Receipt};
 use crate::media::{ByteRange, Conditions, Form, MediaRef, Product, Query, Serves};
-use decrypt::VideoEnvelope;
+use decrypted::{envelope_headers, envelope_of, has_bytes};
 use pool::{Origin, Pool, Reply};
 
 /// LIMIT: bytes of one JSON answer. A page of 1,000 recordings has about 1.5 MiB, one of 5,000
@@ -236,13 +236,20 @@ impl Upstream {
             _ => "*/*",
         };
         let errand = Errand { method: Method::GET, accept, range, conditions };
-        let (reply, slot) = self.fetch_media(site, &media, &errand).await?;
-        let reply = self.refuse_errors(reply).await?;
-        let envelope = match media.serves() {
-            Serves::File => VideoEnvelope::read(&reply.parts.headers),
-            _ => Ok(None),
-        };
-        let envelope = envelope.map_err(|error| UpstreamError::Sealed(error.to_string()))?;
+        let (reply, mut slot) = self.fetch_media(site, &media, &errand).await?;
+        let mut reply = self.refuse_errors(reply).await?;
+        let mut envelope = envelope_of(&media, &reply)?;
+        if media.serves() == Serves::File && site.has_keys() && !has_bytes(&reply) {
+            // The conditions and the range were held against a ciphertext, if it is one.
+            let (range, conditions) = (Some(ByteRange::Within(0, 0)), Conditions::default());
+            let first = Errand { range, conditions, ..errand.clone() };
+            slot = None;
+            let (first, _) = self.fetch_media(site, &media, &first).await?;
+            envelope = envelope_of(&media, &first)?;
+            if envelope.is_some() {
+                reply = first;
+            }
+        }
         let sealed = match envelope {
             None => None,
             Some(_)
@@ -253,7 +260,11 @@ impl Upstream {
                 // Who holds the key needs the envelope.
                 Some(envelope_headers(&reply.parts.headers))
             }
-            Some(envelope) => return self.file(site, media, wanted, &envelope, reply).await,
+            Some(envelope) => {
+                // The whole takes a slot of its own.
+                drop(slot);
+                return self.file(site, media, wanted, &envelope, reply).await;
+            }
         };
         let expected = answer::Expected {
             media,
@@ -264,11 +275,7 @@ impl Upstream {
         let mut opened = answer::read(reply, &expected, self.response_bytes_max)?;
         opened.is_file = media.serves() == Serves::File;
         opened.envelope = sealed.unwrap_or_default();
-        opened.body.hold(slot, self.settings.idle_timeout_ms.duration());
-        if let Some(tag) = opened.tag.clone().filter(|tag| !tag.is_weak()) {
-            let total = opened.range.map_or(opened.length, |range| range.total);
-            opened.body.resume_with(self.resumption(site, media, errand, tag, total));
-        }
+        self.follow(&mut opened, site, media, errand, slot);
         Ok(opened)
     }
 
@@ -499,13 +506,6 @@ impl Upstream {
             other => Err(UpstreamError::Status(other.as_u16())),
         }
     }
-}
-
-/// The headers in which Amazon's envelope comes.
-fn envelope_headers(headers: &http::HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let names = ["x-amz-meta-x-amz-key", "x-amz-meta-x-amz-iv"].map(HeaderName::from_static);
-    let pair = |name: HeaderName| Some((name.clone(), headers.get(name)?.clone()));
-    names.into_iter().filter_map(pair).collect()
 }
 
 /// The URL of the bytes, where Twilio's JSON has it.

@@ -1,14 +1,32 @@
 //! A body that broke off, resumed.
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::body::Resume;
-use super::{Errand, Site, Upstream, answer};
+use super::{Errand, Opened, Site, Upstream, answer};
 use crate::media::{ByteRange, Conditions, EntityTag, MediaRef, Validator};
 
 impl Upstream {
+    /// Has a body keep its slot and its time limit, and go on where upstream breaks off.
+    pub(super) fn follow(
+        &self,
+        opened: &mut Opened,
+        site: &Site,
+        media: MediaRef,
+        errand: Errand,
+        slot: Option<OwnedSemaphorePermit>,
+    ) {
+        opened.body.hold(slot, self.settings.idle_timeout_ms.duration());
+        if let Some(tag) = opened.tag.clone().filter(|tag| !tag.is_weak()) {
+            let total = opened.range.map_or(opened.length, |range| range.total);
+            opened.body.resume_with(self.resumption(site, media, errand, tag, total));
+        }
+    }
+
     /// Asks for the rest of a body that broke off, if it is provably of the same object: from where
     /// it stopped, on the condition that its entity tag is still the same, and only if what comes is
     /// that part of an object of the same length.
-    pub(super) fn resumption(
+    fn resumption(
         &self,
         site: &Site,
         media: MediaRef,

@@ -17,7 +17,7 @@ mod rows;
 mod signature;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, Method};
 
@@ -123,10 +123,10 @@ pub enum WebhookError {
     Outbox(#[from] OutboxError),
 }
 
-/// All webhooks of a gate.
+/// All webhooks of a gate. They can be exchanged while callbacks come.
 #[derive(Debug)]
 pub struct Webhooks {
-    hooks: HashMap<String, Hook>,
+    hooks: RwLock<Arc<HashMap<String, Hook>>>,
     outbox: Arc<Outbox>,
 }
 
@@ -154,15 +154,18 @@ impl Webhooks {
         settings: Vec<WebhookSettings>,
         outbox: Arc<Outbox>,
     ) -> Result<Self, WebhookSettingsError> {
-        let mut hooks = HashMap::new();
-        for hook in settings {
-            let name = hook.name.clone();
-            let hook = Hook::new(hook)?;
-            if hooks.insert(name.clone(), hook).is_some() {
-                return Err(WebhookSettingsError::Twice(name));
-            }
-        }
-        Ok(Self { hooks, outbox })
+        Ok(Self { hooks: RwLock::new(Arc::new(read_hooks(settings)?)), outbox })
+    }
+
+    /// Puts others in their place, for every callback that comes from now on. What waits is passed on
+    /// as it was signed.
+    ///
+    /// # Errors
+    /// [`WebhookSettingsError`] as for [`Webhooks::new`]; then they stay as they are.
+    pub fn replace(&self, settings: Vec<WebhookSettings>) -> Result<(), WebhookSettingsError> {
+        let hooks = Arc::new(read_hooks(settings)?);
+        *self.hooks.write().unwrap_or_else(PoisonError::into_inner) = hooks;
+        Ok(())
     }
 
     /// Takes a callback. When it returns, what is to be passed on is on disk: it blocks until then,
@@ -172,7 +175,8 @@ impl Webhooks {
     /// [`WebhookError`]; then nothing was stored and nothing must be learned.
     pub fn receive(&self, received: Received<'_>) -> Result<Accepted, WebhookError> {
         let Received { name, method, path_and_query, headers, body } = received;
-        let hook = self.hooks.get(name).ok_or(WebhookError::Unknown)?;
+        let hooks = Arc::clone(&self.hooks.read().unwrap_or_else(PoisonError::into_inner));
+        let hook = hooks.get(name).ok_or(WebhookError::Unknown)?;
         let request = Request { method, path_and_query, headers, body };
         let verified = verify(request, &hook.origins, &hook.keys)?;
         let content = verified.content();
@@ -192,6 +196,20 @@ impl Webhooks {
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
     }
+}
+
+fn read_hooks(
+    settings: Vec<WebhookSettings>,
+) -> Result<HashMap<String, Hook>, WebhookSettingsError> {
+    let mut hooks = HashMap::new();
+    for hook in settings {
+        let name = hook.name.clone();
+        let hook = Hook::new(hook)?;
+        if hooks.insert(name.clone(), hook).is_some() {
+            return Err(WebhookSettingsError::Twice(name));
+        }
+    }
+    Ok(hooks)
 }
 
 impl Hook {

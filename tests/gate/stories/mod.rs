@@ -2,7 +2,10 @@
 
 mod check;
 mod clauses;
+mod cors;
 mod decisions;
+mod encrypted;
+mod flex;
 mod hostile_upstream;
 mod key_sets;
 mod kinds;
@@ -32,6 +35,8 @@ mod promise_4_doubt_refuses;
 mod promise_5_parse_never_forward;
 mod ranges;
 mod reload;
+mod resumed;
+mod rotation;
 mod sdks;
 mod standin_openapi;
 mod strangers;
@@ -40,3 +45,4 @@ mod twilio_deletes;
 mod twilio_links;
 mod twilio_lists;
 mod twilio_urls;
+mod webhooks;

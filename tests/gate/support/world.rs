@@ -76,6 +76,8 @@ pub struct WorldSettings {
     pub recordings: Vec<SampleRecording>,
     /// All that the account holds at the stand-in, in the place of `recordings`.
     pub holding: Option<fn() -> StandInAccount>,
+    /// What else the account holds at the stand-in.
+    pub samples: fn(&mut StandInAccount),
     /// Where the issuer's keys are; `None` puts them into a file.
     pub jwks_url: Option<String>,
     /// Another upstream than the stand-in, `host:port`.
@@ -102,6 +104,7 @@ impl Default for WorldSettings {
             account: String::new(),
             recordings: vec![recording(RECORDING, "2026-11-03T09:15:02Z")],
             holding: None,
+            samples: |_| {},
             jwks_url: None,
             upstream: None,
             watch_seconds: 0,
@@ -156,7 +159,17 @@ impl World {
         write("jwks.json", &tokens::key_set(&[&key]));
         copy_folder(Path::new("policies"), &folder.join("policies"));
         (settings.policies)(&folder.join("policies"));
-        let standin = start_standin(&folder, settings).await;
+        let mut account = match settings.holding {
+            Some(holding) => holding(),
+            None => StandInAccount {
+                sid: ACCOUNT.to_owned(),
+                auth_token: UPSTREAM_SECRET.to_owned(),
+                recordings: settings.recordings.clone(),
+                ..StandInAccount::default()
+            },
+        };
+        (settings.samples)(&mut account);
+        let standin = start_standin(&folder, account).await;
         let ledger = settings.ledger.clone().unwrap_or_else(|| folder.join("ledger.sqlite"));
         let url = match &settings.store {
             Store::File => None,
@@ -342,18 +355,12 @@ pub fn path(extension: &str) -> String {
     format!("/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}{extension}")
 }
 
-async fn start_standin(folder: &Path, settings: &WorldSettings) -> StandIn {
+/// A stand-in with this account, under the certificate in a world's folder.
+pub async fn start_standin(folder: &Path, account: StandInAccount) -> StandIn {
     let certificate = folder.join("standin.pem");
     let mut tls =
         noticegate::listener::server_config(&certificate, &folder.join("standin.key")).unwrap();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let of_recordings = || StandInAccount {
-        sid: ACCOUNT.to_owned(),
-        auth_token: UPSTREAM_SECRET.to_owned(),
-        recordings: settings.recordings.clone(),
-        ..StandInAccount::default()
-    };
-    let account = settings.holding.map_or_else(of_recordings, |holding| holding());
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     StandIn::start(StandInSettings {
         address: any,
