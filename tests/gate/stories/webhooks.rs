@@ -148,11 +148,12 @@ async fn answer(
     let body = body.collect().await.unwrap().to_bytes();
     let body = String::from_utf8(body.to_vec()).unwrap();
     let target = parts.uri.to_string();
+    // Read before the story hears of the request, which may then set the status of the next one.
+    let status = status.load(Ordering::SeqCst);
     let _ = tell.send(Brought { method: parts.method, target, headers: parts.headers, body });
     if let Some(go_on) = go_on {
         go_on.notified().await;
     }
-    let status = status.load(Ordering::SeqCst);
     Ok(Response::builder().status(status).body(Empty::new()).unwrap())
 }
 
