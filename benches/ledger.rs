@@ -302,7 +302,7 @@ fn question(number_of: u64) -> Question {
     facts.call = "CA0123456789abcdef0123456789abcdef".parse().ok();
     facts.duration_seconds = 300;
     facts.direction = Some(Direction::Inbound);
-    facts.numbers = Numbers::new(vec![number(number_of), "+13055550100".to_owned()]);
+    facts.numbers = Numbers::new(vec![number(number_of), "+14045550100".to_owned()]);
     let caller = Caller {
         id: format!("staff|u{}", number_of * 7 % 800),
         roles: [Role::new("quality-analyst")].into(),

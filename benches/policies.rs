@@ -362,8 +362,8 @@ fn folder(purposes: usize, keeps: Keeps) -> PolicySources {
     }
     vocabulary.push_str(
         "[[label]]\nid = \"health\"\nname = \"calls about health\"\n\
-         [[line]]\nid = \"main-line\"\nname = \"the main line\"\nnumbers = [\"+13055550188\"]\n\
-         [[line]]\nid = \"spare-line\"\nname = \"the spare line\"\nnumbers = [\"+13055550189\"]\n",
+         [[line]]\nid = \"main-line\"\nname = \"the main line\"\nnumbers = [\"+14045550188\"]\n\
+         [[line]]\nid = \"spare-line\"\nname = \"the spare line\"\nnumbers = [\"+14045550189\"]\n",
     );
     let mut sources = PolicySources {
         vocabulary,

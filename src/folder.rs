@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::policy::{NoticeSource, PolicySources};
+use crate::policy::{LawSource, NoticeSource, PolicySources};
 
 const FILE_BYTES_MAX: u64 = 16 << 20;
 const NOTICES_MAX: usize = 1_000;
@@ -74,6 +74,12 @@ pub fn read(directory: &Path) -> Result<PolicySources, FolderError> {
         schema: read_derived(&directory.join("schema.cedarschema"))?,
         guardrails: read_text(&directory.join("guardrails.cedar"))?,
         notices: versions.iter().map(|path| read_notice(path)).collect::<Result<_, _>>()?,
+        administration: read_derived(&directory.join("administration.cedar"))?,
+        law: LawSource {
+            consent: read_text(&directory.join("law/consent.tsv"))?,
+            area_codes: read_text(&directory.join("law/area_codes.tsv"))?,
+            overrides: read_if_there(&directory.join("law/overrides.toml"))?,
+        },
     })
 }
 
@@ -87,8 +93,9 @@ pub struct Signature(Vec<(PathBuf, u64, i64, i64, u64)>);
 /// [`FolderError`] names the file or folder that cannot be looked at.
 pub fn signature(directory: &Path) -> Result<Signature, FolderError> {
     use std::os::unix::fs::MetadataExt;
-    let mut open = vec![directory.join("notices")];
-    let files = ["vocabulary.toml", "guardrails.cedar", "schema.cedarschema"];
+    let mut open = vec![directory.join("notices"), directory.join("law")];
+    let files =
+        ["vocabulary.toml", "guardrails.cedar", "schema.cedarschema", "administration.cedar"];
     let mut paths: Vec<PathBuf> = files.iter().map(|name| directory.join(name)).collect();
     while let Some(folder) = open.pop() {
         let unreadable = |source| FolderError::Read { path: folder.clone(), source };
@@ -169,6 +176,13 @@ fn read_derived(path: &Path) -> Result<String, FolderError> {
             Ok(String::new())
         }
         read => read,
+    }
+}
+
+fn read_if_there(path: &Path) -> Result<Option<String>, FolderError> {
+    match read_text(path) {
+        Err(FolderError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }
 

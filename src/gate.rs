@@ -255,7 +255,11 @@ impl Worker {
         let shows_deleted = known.asked.shows_deleted() && json.is_none();
         let subject = if shows_deleted { subject.even_deleted() } else { subject };
         let source = Metadata { upstream: &self.upstream, site: &known.site, known: json };
-        let gathered = self.gate.facts.gather(subject, media.row().artefact, &source).await;
+        let policies = self.gate.policies.now();
+        let (artefact, purpose) = (media.row().artefact, known.purpose());
+        let sources = (&source, &self.gate.ledger);
+        let gathered =
+            self.gate.facts.gather(subject, artefact, purpose, &policies.reading(), sources).await;
         let facts = gathered.map_err(wrong)?;
         // The call, conference or room in a path is not believed: the facts say the same, or there
         // is no such thing.
@@ -433,6 +437,8 @@ impl Admitted {
     fn question(&self, media: MediaRef, facts: Arc<Facts>, lock: &Lock, clock: &Clock) -> Question {
         let mut circumstances = self.asked.circumstances(&media);
         circumstances.extend(matches!(lock, Lock::Closed).then_some(Circumstance::StillEncrypted));
+        let is_held_for = facts.is_held_for(&self.caller.id, self.purpose());
+        circumstances.extend(is_held_for.then_some(Circumstance::HoldParty));
         Question {
             caller: Arc::clone(&self.caller),
             action: self.asked.action(&media),

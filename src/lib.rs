@@ -46,6 +46,7 @@ pub mod facts;
 pub mod folder;
 pub mod gate;
 pub mod identity;
+pub mod law;
 pub mod ledger;
 pub mod listener;
 pub mod media;

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// A purpose id such as `quality-monitoring`: lower-case words joined by hyphens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Purpose(Arc<str>);
 
 /// LIMIT: the longest purpose id. W3C DPV's longest purpose name is under 50 characters.
@@ -50,6 +50,12 @@ impl TryFrom<String> for Purpose {
 
     fn try_from(text: String) -> Result<Self, NotAPurpose> {
         text.parse()
+    }
+}
+
+impl From<Purpose> for String {
+    fn from(purpose: Purpose) -> Self {
+        purpose.0.to_string()
     }
 }
 

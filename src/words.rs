@@ -24,6 +24,21 @@ macro_rules! words {
                 match text { $($word => Some(Self::$variant),)+ _ => None }
             }
         }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+                Self::read(&text).ok_or_else(|| {
+                    serde::de::Error::unknown_variant(&text, &[$($word),+])
+                })
+            }
+        }
     };
 }
 

@@ -289,8 +289,8 @@ fn standin(tls: rustls::ServerConfig, secret: &str, now: Timestamp) -> StandInSe
         channels: 2,
         status: RecordingStatus::Completed,
         audio: SampleAudio::Conversation,
-        from: "+13055550123".to_owned(),
-        to: "+13055550188".to_owned(),
+        from: "+14045550123".to_owned(),
+        to: "+14045550188".to_owned(),
         ..SampleRecording::default()
     };
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -82,6 +82,9 @@ pub(super) struct Explain {
     /// When the case about the call was closed (RFC 3339)
     #[arg(long, value_name = "TIME")]
     case_closed: Option<Timestamp>,
+    /// Whose consent the law demands: one-party or all-party
+    #[arg(long, value_name = "RULE")]
+    consent_rule: Option<String>,
     /// The later notice that everybody on the call accepted
     #[arg(long, value_name = "NOTICE")]
     accepted: Option<String>,
@@ -197,6 +200,7 @@ impl Explain {
                 labels,
                 consent: self.consent.clone(),
                 consent_form: self.consent_form.clone(),
+                consent_rule: self.consent_rule.clone(),
                 artefact: self.artefact.clone(),
                 circumstances: self.known.clone(),
                 objections: self.objections.clone(),

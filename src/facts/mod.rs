@@ -2,27 +2,39 @@
 //!
 //! [`FactStore::gather`] answers with [`Facts`] no older than the configured age, or says which
 //! fact is missing. It reads Twilio's resources (`resources.rs`) through a [`MetadataSource`] (the
-//! upstream, in `serve`): what was made from a recording has the recording's facts. It reads once for however many requests wait for the same recording, and
-//! keeps the answer in memory. Consent is known to nobody yet: no source for it is wired, so it
-//! is [`Consent::Unknown`] for every recording, [`Register`] is empty, and every clause that needs
-//! more refuses.
+//! upstream, in `serve`): what was made from a recording has the recording's facts. It reads once
+//! for however many requests wait for the same recording, and keeps the answer in memory.
+//!
+//! What Twilio does not know (who took part and where, consent, objections, cases, holds, labels)
+//! is stated by people and systems (`statement.rs`), kept by a [`Registry`] (the ledger, in
+//! `serve`), and folded into what is true now (`fold.rs`). Facts name the [`Basis`] they rest on, so
+//! that whoever acts on them can tell whether anything of it has changed since.
 
+mod fold;
+mod gather;
 mod resources;
+mod statement;
+
+pub use fold::{Base, Ends, Folded, Reading, Recorded, fold};
+pub use gather::FactStore;
+pub use resources::ends;
+pub use statement::{
+    Announcement, CallEnds, Case, ConsentRecord, Filing, Heard, Hold, Objection, Party, Pause,
+    Payment, Proof, Said, Statement, Unfit, Who, is_e164,
+};
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::clock::Clock;
-use crate::config;
-use crate::media::{AccountSid, Artefact, CallSid, Direction, MediaSid, MetadataRef, SidKind};
+use crate::law::{ConsentRule, Place};
+use crate::media::{AccountSid, Artefact, CallSid, Direction, MediaSid, MetadataRef};
 use crate::notice::{Circumstance, ConsentForm, Made, NoticeVersion};
 use crate::purpose::Purpose;
 use crate::words::words;
-use resources::Told;
 
 /// The facts of one recording, with the time at which they were true.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,19 +65,69 @@ pub struct Facts {
     pub encryption: Option<Arc<Value>>,
     /// Who called whom; `None` when it is not known.
     pub direction: Option<Direction>,
-    /// The two ends of the call; empty when they are not known.
+    /// The numbers of everybody on the call, as far as they are known.
     pub numbers: Numbers,
-    /// The weakest consent among the participants.
+    /// The weakest consent among the participants, for the purpose that was asked for.
     pub consent: Consent,
     /// Of which kind the media is that these facts are about.
     pub artefact: Artefact,
     /// What is known beyond what Twilio says.
     pub register: Register,
+    /// What that rests on.
+    pub basis: Basis,
+}
+
+/// What facts rest on: the statements under these names, up to a place in the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// The names under which the registry keeps what was said of it.
+    pub names: Arc<[RegisterName]>,
+    /// Everything before this place was taken into account.
+    pub seen: u64,
+}
+
+/// The name under which a registry keeps statements. It tells nothing of people.
+pub type RegisterName = Arc<str>;
+
+/// What statements are found by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A call, conference, room or recording.
+    Media(MediaSid),
+    /// A telephone line of the organisation.
+    Line(String),
+    /// A person: what is said of them in all their calls.
+    Person(Who),
+    /// A person: what is said of them in single calls. Not for decisions, which come from the call.
+    Mentioned(Who),
+    /// A case, by its id.
+    Case(String),
+    /// A hold, by its id.
+    Hold(String),
+}
+
+impl Statement {
+    /// Everything it is found by.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.about.iter().copied().map(Key::Media).collect();
+        keys.extend(self.line.clone().map(Key::Line));
+        keys.extend(self.participant.clone().map(|who| match self.about.is_empty() {
+            true => Key::Person(who),
+            false => Key::Mentioned(who),
+        }));
+        match &self.said {
+            Said::Case(case) => keys.push(Key::Case(case.id.clone())),
+            Said::Hold(hold) => keys.push(Key::Hold(hold.id.clone())),
+            _ => {}
+        }
+        keys
+    }
 }
 
 impl Facts {
-    /// Facts of a completed recording of which only its start is known: what policy tests and
-    /// trials begin with.
+    /// Facts of a completed recording of which only its start is known, and that one consent is
+    /// enough for it: what policy tests and trials begin with.
     #[must_use]
     pub fn bare(account: AccountSid, recording: MediaSid, started_at: Timestamp) -> Self {
         Self {
@@ -85,7 +147,11 @@ impl Facts {
             numbers: Numbers::default(),
             consent: Consent::Unknown,
             artefact: Artefact::Audio,
-            register: Register::default(),
+            register: Register {
+                law: Some(LawOfCall { rule: ConsentRule::OneParty, place: Place::UNKNOWN }),
+                ..Register::default()
+            },
+            basis: Basis::default(),
         }
     }
 
@@ -107,6 +173,16 @@ impl Facts {
     #[must_use]
     pub fn made(&self) -> Made<'_> {
         Made { recorded_at: self.started_at, accepted: self.register.accepted.as_ref() }
+    }
+
+    /// Whether a legal hold on it lets this caller use it for this purpose after its time.
+    #[must_use]
+    pub fn is_held_for(&self, caller: &str, purpose: Option<&Purpose>) -> bool {
+        let names = |held: &HeldFor| {
+            held.people.iter().any(|person| person == caller)
+                && purpose.is_some_and(|purpose| held.purposes.contains(purpose))
+        };
+        self.register.held_for.iter().any(names)
     }
 
     /// Whole seconds since the case about the call was closed; `None` if nobody knows of one.
@@ -179,8 +255,7 @@ pub struct Labels {
     pub labels: Option<Vec<String>>,
 }
 
-/// What is known of a recording beyond what Twilio says. No source of it is wired yet, so that all
-/// of it is unknown in `serve`; policy tests and `explain` state it.
+/// What is known of a recording beyond what Twilio says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Register {
     /// What the call is filed under. What is missing here may be known from its line.
@@ -195,6 +270,39 @@ pub struct Register {
     pub case_closed_at: Option<Timestamp>,
     /// The later notice that everybody on the call has accepted.
     pub accepted: Option<NoticeVersion>,
+    /// What the law demands; `None` if nobody looked, which counts as everybody's consent.
+    pub law: Option<LawOfCall>,
+    /// Whom the legal holds on it let use it after its time.
+    pub held_for: Vec<HeldFor>,
+}
+
+/// What the law demands of a recorded call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LawOfCall {
+    /// The place whose law demands it.
+    pub place: Place,
+    /// Whose consent.
+    pub rule: ConsentRule,
+}
+
+impl LawOfCall {
+    /// Where nobody was recorded: a message and its files were written to be kept.
+    pub const NONE: Self = Self { rule: ConsentRule::OneParty, place: Place::UNKNOWN };
+}
+
+/// Whom a legal hold lets use what it covers, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldFor {
+    /// Callers, by their ids.
+    pub people: Vec<String>,
+    /// Purposes.
+    pub purposes: Vec<Purpose>,
+}
+
+impl HeldFor {
+    fn of(hold: &Hold) -> Self {
+        Self { people: hold.people.clone(), purposes: hold.purposes.clone() }
+    }
 }
 
 /// The two numbers of a call, as Twilio says them. They never show in a log.
@@ -250,6 +358,9 @@ pub enum FactsError {
     /// What Twilio says of the encryption cannot be used with the keys that are held.
     #[error("the recording is encrypted: {0}")]
     Sealed(String),
+    /// What was stated of it cannot be read.
+    #[error("what is registered of it cannot be read: {0}")]
+    Register(String),
     /// A fact that every decision needs is not there.
     #[error("Twilio does not say the {fact}")]
     Missing {
@@ -262,7 +373,7 @@ impl FactsError {
     /// True if asking again later may well tell.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Unavailable(_))
+        matches!(self, Self::Busy { .. } | Self::Unavailable(_) | Self::Register(_))
     }
 }
 
@@ -275,179 +386,21 @@ pub trait MetadataSource: Send + Sync {
     fn read(&self, what: MetadataRef) -> impl Future<Output = Result<Bytes, FactsError>> + Send;
 }
 
-/// LIMIT: how long the ends of a call that a callback told are remembered. They are numbers of people.
-const CALLS_AGE_MAX: Duration = Duration::from_hours(24);
+/// Where statements are kept: the ledger. A seam, because the ledger knows facts and not the other
+/// way round.
+pub trait Registry: Send + Sync {
+    /// The name under which it keeps what is found by a key.
+    fn name(&self, key: &Key) -> RegisterName;
 
-/// The facts in memory.
-#[derive(Debug)]
-pub struct FactStore {
-    clock: Clock,
-    age_max: Duration,
-    unsettled_age_max: Duration,
-    cache: moka::future::Cache<(MetadataRef, Artefact), Arc<Facts>>,
-    /// The ends of calls, as Twilio's callbacks told them, for when its Call resource is gone.
-    calls: moka::future::Cache<MetadataRef, (Option<Direction>, Numbers)>,
-}
-
-impl FactStore {
-    /// An empty store.
-    #[must_use]
-    pub fn new(settings: &config::Facts, clock: Clock) -> Self {
-        let age_max = settings.age_max_seconds.duration();
-        Self {
-            clock,
-            age_max,
-            unsettled_age_max: settings.unsettled_age_max_seconds.duration(),
-            // The cache's own clock only bounds memory. Whether a fact is young enough is decided
-            // below, by the clock that decisions use.
-            cache: moka::future::Cache::builder()
-                .max_capacity(settings.entries_max.get())
-                .time_to_live(age_max)
-                .build(),
-            // LIMIT: Twilio tells of a call for much longer; this bridges what it has not yet.
-            calls: moka::future::Cache::builder()
-                .max_capacity(settings.entries_max.get())
-                .time_to_live(CALLS_AGE_MAX)
-                .build(),
-        }
-    }
-
-    /// The facts about what this resource describes, or was made from, as an artefact of this
-    /// kind; no older than the configured age.
+    /// Everything that was said under these names before the place that is answered with.
     ///
     /// # Errors
-    /// [`FactsError`]; nothing is remembered of a failure. Facts that took so long to read that
-    /// they are too old by now are a failure, too.
-    pub async fn gather(
+    /// [`FactsError::Register`] if it cannot be read.
+    fn statements(
         &self,
-        about: MetadataRef,
-        artefact: Artefact,
-        source: &impl MetadataSource,
-    ) -> Result<Arc<Facts>, FactsError> {
-        let key = (about, artefact);
-        if let Some(facts) = self.cache.get(&key).await {
-            if self.is_young(&facts) {
-                return Ok(facts);
-            }
-            self.cache.invalidate(&key).await;
-        }
-        let read = self.cache.try_get_with(key, self.read(about, artefact, source));
-        let facts = read.await.map_err(|error| (*error).clone())?;
-        match self.is_young(&facts) {
-            true => Ok(facts),
-            false => {
-                self.cache.invalidate(&key).await;
-                Err(FactsError::Unavailable("it took longer than facts may grow old".to_owned()))
-            }
-        }
-    }
+        names: Vec<RegisterName>,
+    ) -> impl Future<Output = Result<(Vec<Recorded>, u64), FactsError>> + Send;
 
-    /// Learns the ends of a call from a callback that is verified.
-    pub async fn learn_call(
-        &self,
-        account: AccountSid,
-        call: CallSid,
-        direction: Option<&str>,
-        numbers: Vec<String>,
-    ) {
-        let numbers = numbers.into_iter().filter(|number| number.starts_with('+')).collect();
-        let direction = direction.and_then(resources::direction);
-        if let Some(call) = MetadataRef::named(account, call.into()) {
-            self.calls.insert(call, (direction, Numbers::new(numbers))).await;
-        }
-    }
-
-    /// Forgets what is known of a resource, since it has changed.
-    pub async fn forget(&self, about: MetadataRef) {
-        for artefact in Artefact::ALL {
-            self.cache.invalidate(&(about, *artefact)).await;
-        }
-    }
-
-    fn is_young(&self, facts: &Facts) -> bool {
-        let age_max = match facts.status.is_settled() {
-            true => self.age_max,
-            false => self.unsettled_age_max,
-        };
-        let age = self.clock.now().duration_since(facts.as_of);
-        !age.is_negative() && age.unsigned_abs() < age_max
-    }
-
-    async fn read(
-        &self,
-        about: MetadataRef,
-        artefact: Artefact,
-        source: &impl MetadataSource,
-    ) -> Result<Arc<Facts>, FactsError> {
-        let as_of = self.clock.now();
-        let (mut subject, mut told) = fetch(about, source).await?;
-        if let Some(recording) = told.recording {
-            (subject, told) =
-                fetch(named(about.account(), recording)?.even_deleted(), source).await?;
-        } else if about.sid().kind() == SidKind::Transcription {
-            return Err(FactsError::Missing { fact: "recording of the transcription" });
-        }
-        let room = told.room.filter(|_| told.started_at.is_none());
-        if let Some(room) = room {
-            told.started_at = fetch(named(about.account(), room)?, source).await?.1.started_at;
-        }
-        let started_at = told.started_at;
-        let started_at = started_at.ok_or(FactsError::Missing { fact: "time of what was said" })?;
-        if let Some(call) = told.call.filter(|call| MediaSid::from(*call) != subject) {
-            let call = named(about.account(), call.into())?;
-            (told.direction, told.numbers) = self.legs(call, source).await?;
-        }
-        let artefact = match (artefact, told.artefact) {
-            // A track of a video room is a picture or a voice.
-            (Artefact::Video, Some(own)) => own,
-            (asked, _) => asked,
-        };
-        Ok(Arc::new(Facts {
-            account: about.account(),
-            recording: subject,
-            as_of,
-            call: told.call,
-            conference: told.conference,
-            room: told.room,
-            started_at,
-            duration_seconds: told.duration_seconds,
-            channels: told.channels,
-            status: told.status,
-            encrypted: told.encryption.is_some(),
-            encryption: told.encryption,
-            direction: told.direction,
-            numbers: told.numbers,
-            consent: Consent::Unknown,
-            artefact,
-            register: Register::default(),
-        }))
-    }
-}
-
-impl FactStore {
-    /// A call that Twilio no longer has leaves its ends unknown, unless a callback told them; any
-    /// other failure to read it leaves no facts at all, since the next try may well tell.
-    async fn legs(
-        &self,
-        call: MetadataRef,
-        source: &impl MetadataSource,
-    ) -> Result<(Option<Direction>, Numbers), FactsError> {
-        match fetch(call, source).await {
-            Ok((_, told)) => Ok((told.direction, told.numbers)),
-            Err(FactsError::NoSuchRecording) => Ok(self.calls.get(&call).await.unwrap_or_default()),
-            Err(other) => Err(other),
-        }
-    }
-}
-
-fn named(account: AccountSid, sid: MediaSid) -> Result<MetadataRef, FactsError> {
-    MetadataRef::named(account, sid).ok_or(FactsError::Malformed { what: "parent" })
-}
-
-async fn fetch(
-    what: MetadataRef,
-    source: &impl MetadataSource,
-) -> Result<(MediaSid, Told), FactsError> {
-    let json = source.read(what).await?;
-    Ok((what.sid(), resources::read(&json, &what)?))
+    /// False if something was said since that these facts should know.
+    fn is_current(&self, basis: &Basis) -> bool;
 }

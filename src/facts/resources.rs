@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use crate::media::{AccountSid, Artefact, CallSid, Direction, MediaSid, MetadataRef, SidKind};
 
+use super::fold::Ends;
+use super::statement::is_e164;
 use super::{FactsError, Numbers, RecordingStatus};
 
 /// What one resource tells.
@@ -27,8 +29,8 @@ pub(super) struct Told {
     pub(super) room: Option<MediaSid>,
     /// The recording that it was made from.
     pub(super) recording: Option<MediaSid>,
-    pub(super) direction: Option<Direction>,
-    pub(super) numbers: Numbers,
+    /// Of a call, who called whom.
+    ends: Option<Ends>,
     /// What it is, if that depends on the one.
     pub(super) artefact: Option<Artefact>,
 }
@@ -102,9 +104,8 @@ pub(super) fn read(json: &[u8], what: &MetadataRef) -> Result<Told, FactsError> 
     let status = json.status(kind)?;
     let duration_seconds = json.duration(kind, status)?;
     let started_at = json.started_at(kind)?;
-    let direction = json.direction.as_deref().and_then(direction);
-    let numbers = [json.from, json.to].into_iter().flatten();
-    let numbers = Numbers::new(numbers.filter(|number| number.starts_with('+')).collect());
+    let ends = [json.from.as_deref(), json.to.as_deref()];
+    let ends = (kind == SidKind::Call).then(|| self::ends(json.direction.as_deref(), ends));
     let source = json.channel.as_ref().and_then(|channel| {
         channel.pointer("/media_properties/source_sid")?.as_str()?.parse::<MediaSid>().ok()
     });
@@ -128,10 +129,31 @@ pub(super) fn read(json: &[u8], what: &MetadataRef) -> Result<Told, FactsError> 
             .or(json.grouping_sids.and_then(|grouping| grouping.room_sid))
             .or(own_room),
         recording: json.recording_sid.or(source).filter(|sid| sid.kind() == SidKind::Recording),
-        direction,
-        numbers,
+        ends,
         artefact,
     })
+}
+
+impl Told {
+    /// The ends of the call, if it is one.
+    pub(super) fn ends(&self) -> Option<Ends> {
+        self.ends.clone()
+    }
+}
+
+/// The ends of a call, in Twilio's words. What is no number in E.164 form is none: a client, a SIP
+/// address, a caller who withholds theirs.
+#[must_use]
+pub fn ends(direction: Option<&str>, each: [Option<&str>; 2]) -> Ends {
+    let numbers: Vec<String> =
+        each.into_iter().flatten().filter(|end| is_e164(end)).map(str::to_owned).collect();
+    let unnumbered = u8::try_from(each.len().saturating_sub(numbers.len())).unwrap_or(2);
+    Ends {
+        direction: direction.and_then(self::direction),
+        numbers: Numbers::new(numbers),
+        unnumbered,
+        all: true,
+    }
 }
 
 impl Json {
@@ -195,7 +217,7 @@ fn time(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(mail)
 }
 
-pub(super) fn direction(word: &str) -> Option<Direction> {
+fn direction(word: &str) -> Option<Direction> {
     match word {
         // Seen from a trunk, originating calls come from the telephone network and terminating
         // ones end in it (Twilio's Elastic SIP Trunking pages).
@@ -272,7 +294,7 @@ mod tests {
         let read = |direction: &str| {
             let json = json!({"account_sid": AC, "sid": call, "direction": direction,
                 "start_time": "Tue, 03 Nov 2026 09:15:02 +0000"});
-            super::read(json.to_string().as_bytes(), &of(call)).unwrap().direction
+            super::read(json.to_string().as_bytes(), &of(call)).unwrap().ends.unwrap().direction
         };
         assert_eq!(read("inbound"), Some(Direction::Inbound));
         assert_eq!(read("outbound-dial"), Some(Direction::Outbound));

@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use super::Worker;
 use crate::asked;
-use crate::media::{Artefact, MetadataRef};
+use crate::facts::{self, CallEnds, Ends, Key, Party, Registry, Said, Statement, Who};
+use crate::media::{Artefact, CallSid, MediaSid, MetadataRef};
 use crate::respond::{self, CallerForm, Problem};
 use crate::stream::ReplyBody;
 use crate::upstream::Metadata;
@@ -44,8 +45,8 @@ impl Worker {
         let Ok(Ok(body)) = timeout(CALLBACK_TIME_MAX, body).await else {
             return Problem::callback_body().into_response(form, None);
         };
-        let (webhooks, name, body) =
-            (Arc::clone(&self.gate.webhooks), name.to_owned(), body.to_bytes());
+        let hook = name.to_owned();
+        let (webhooks, name, body) = (Arc::clone(&self.gate.webhooks), hook.clone(), body.to_bytes());
         let (method, headers) = (parts.method.clone(), parts.headers.clone());
         let path = parts.uri.path_and_query().map(|path| path.as_str().to_owned());
         let taken = tokio::task::spawn_blocking(move || {
@@ -64,7 +65,7 @@ impl Worker {
                 }
                 for event in &accepted.events {
                     // What cannot be learned now is asked for when it is needed.
-                    let _ = timeout(LEARNING_TIME_MAX, self.learn(event)).await;
+                    let _ = timeout(LEARNING_TIME_MAX, self.learn(event, &hook)).await;
                 }
                 respond::callback_taken()
             }
@@ -78,12 +79,12 @@ impl Worker {
 
     /// What a callback tells changes what is known: of a call its ends, and of a recording that it
     /// is not what it was; a completed one is asked for at once.
-    async fn learn(&self, event: &Event) {
+    async fn learn(&self, event: &Event, hook: &str) {
         let facts = &self.gate.facts;
         if let (Kind::Call(told), Some(call)) = (&event.kind, event.call) {
-            let numbers = [&told.from, &told.to].into_iter().flatten();
-            let numbers = numbers.map(|number| number.text().to_owned()).collect();
-            facts.learn_call(event.account, call, told.direction.as_deref(), numbers).await;
+            let [from, to] = [&told.from, &told.to].map(|end| end.as_ref().map(|end| end.text()));
+            let ends = facts::ends(told.direction.as_deref(), [from, to]);
+            self.register_ends(call, &ends, hook).await;
         }
         let about = event.recording.and_then(|sid| MetadataRef::named(event.account, sid));
         let Some(about) = about else { return };
@@ -94,7 +95,30 @@ impl Worker {
         let site = self.gate.accounts.of(event.account);
         if let Some(site) = site.filter(|_| is_completed) {
             let source = Metadata { upstream: &self.upstream, site: &site, known: None };
-            let _ = facts.gather(about, Artefact::Audio, &source).await;
+            facts.look_ahead(about, Artefact::Audio, &source).await;
+        }
+    }
+
+    /// Keeps the ends of a call, for when Twilio has forgotten it. What is known already is not
+    /// stated again.
+    async fn register_ends(&self, call: CallSid, ends: &Ends, hook: &str) {
+        let ledger = &self.gate.ledger;
+        let about = vec![MediaSid::from(call)];
+        let known = ledger.statements(vec![ledger.name(&Key::Media(call.into()))]).await;
+        let is_known = known.is_ok_and(|(known, _)| {
+            known.iter().any(|known| matches!(known.statement.said, Said::Call(_)))
+        });
+        if is_known {
+            return;
+        }
+        let call = CallEnds { direction: ends.direction, unnumbered: ends.unnumbered };
+        let state = |participant, said| Statement { about: about.clone(), line: None, participant, said };
+        let mut statements = vec![state(None, Said::Call(call))];
+        statements.extend(ends.numbers.iter().map(|number| {
+            state(Some(Who::Number(number.to_owned())), Said::Party(Party::default()))
+        }));
+        if let Err(error) = ledger.state(&format!("webhook:{hook}"), &statements).await {
+            tracing::warn!(%error, "the ends of a call could not be kept");
         }
     }
 }

@@ -13,11 +13,13 @@ use super::chain::Chain;
 use super::commit::{Clear, person_of_caller, person_of_number};
 use super::entry::{self, EntryId, Event};
 use super::keys::{Keys, Sealing};
-use super::people::Sealer;
+use super::people::{Opener, Sealer};
+use super::register;
 use super::store::{Access, Append, Place, Store, StoreError, TILE_LEAVES};
-use super::{KeyFileError, OpenError, keys_of};
+use super::{AppendError, KeyFileError, OpenError, keys_of};
 use crate::clock::Clock;
 use crate::config;
+use crate::facts::{Key, Recorded, RegisterName, Statement};
 
 /// Somebody at work on the ledger.
 #[derive(Debug)]
@@ -130,6 +132,58 @@ impl Clerk {
         self.write(event, clear)
     }
 
+    /// Records what somebody states, all of it or nothing; returns the place of the first entry.
+    ///
+    /// # Errors
+    /// [`ClerkError`], after which nothing of it is on record.
+    pub fn state(&mut self, statements: &[Statement]) -> Result<u64, ClerkError> {
+        let now = self.clock.now();
+        let mut texts = Vec::with_capacity(statements.len());
+        let mut clears = Vec::with_capacity(statements.len());
+        let mut names = Vec::with_capacity(statements.len());
+        for statement in statements {
+            let id = EntryId::new(now);
+            let made = entry::statement(id, now, &self.actor, statement);
+            let (text, clear) = made.map_err(|error| match error {
+                AppendError::NoRandomness => ClerkError::NoRandomness,
+                _ => ClerkError::Nothing("a statement is too long to be recorded"),
+            })?;
+            texts.push(text);
+            clears.push((id, clear));
+            let keys = statement.keys();
+            let of_one = keys.iter().map(|key| register::name(&self.sealing, key));
+            names.push(of_one.collect::<Vec<RegisterName>>());
+        }
+        let mut sealer = Sealer::new(Arc::clone(&self.sealing));
+        let clears = sealer.seal(&mut *self.store, clears.iter().map(|(id, clear)| (*id, clear)))?;
+        let mut chain = Chain::after(self.store.last()?);
+        let sealed: Vec<_> = texts.into_iter().map(|text| chain.seal(text)).collect();
+        let appends: Vec<Append<'_>> = sealed
+            .iter()
+            .zip(&clears)
+            .map(|((bytes, leaf), clear)| Append { bytes, leaf, clear: clear.as_deref() })
+            .collect();
+        let named = (0..).zip(&names);
+        let named: Vec<(usize, &str)> = named
+            .flat_map(|(index, names)| names.iter().map(move |name| (index, &**name)))
+            .collect();
+        let appended = self.store.append_knowing(&appends, &named, None)?;
+        appended.ok_or(ClerkError::Nothing("the ledger did not take it"))
+    }
+
+    /// Everything that was stated under these keys, in its order.
+    ///
+    /// # Errors
+    /// [`ClerkError`] if it cannot be read.
+    pub fn statements(&mut self, keys: &[Key]) -> Result<Vec<Recorded>, ClerkError> {
+        let names: Vec<RegisterName> =
+            keys.iter().map(|key| register::name(&self.sealing, key)).collect();
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let found = self.store.statements(&names)?;
+        let mut opener = Opener::new(Arc::clone(&self.sealing));
+        Ok(register::open(&mut *self.store, &mut opener, &found)?)
+    }
+
     /// Destroys the key of everything that is known of a person; returns the place of the entry.
     ///
     /// # Errors
@@ -235,7 +289,7 @@ impl Clerk {
         let id = EntryId::new(now);
         let text = entry::event(id, now, Event { actor: Some(&self.actor), ..event });
         let mut sealer = Sealer::new(Arc::clone(&self.sealing));
-        let clears = sealer.seal(&mut *self.store, &[(id, clear)])?;
+        let clears = sealer.seal(&mut *self.store, [(id, &clear)].into_iter())?;
         let (bytes, leaf) = Chain::after(self.store.last()?).seal(text);
         let clear = clears.first().and_then(Option::as_deref);
         Ok(self.store.append(&[Append { bytes: &bytes, leaf: &leaf, clear }])?)

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::AppendError;
 use super::entry::Ask;
-use crate::facts::Numbers;
+use crate::facts::{Numbers, Who};
 
 /// LIMIT: bytes of a user agent that are kept.
 pub(super) const AGENT_BYTES_MAX: usize = 200;
@@ -77,8 +77,10 @@ struct Said<'a> {
 
 /// One participant of the call.
 #[derive(Serialize)]
-struct Subject<'a> {
-    number: &'a str,
+#[serde(rename_all = "lowercase")]
+enum Subject<'a> {
+    Name(&'a str),
+    Number(&'a str),
 }
 
 /// The name of a caller as a person.
@@ -89,6 +91,11 @@ pub(super) fn person_of_caller(caller: &str) -> String {
 /// The name of a participant as a person, by a number in E.164 form.
 pub(super) fn person_of_number(number: &str) -> String {
     format!("number:{number}")
+}
+
+/// The name of a participant as a person, by another name than a number.
+pub(super) fn person_of_name(name: &str) -> String {
+    format!("name:{name}")
 }
 
 /// Commits to what a request tells of people: of the caller (of strangers, those of one day share
@@ -116,7 +123,7 @@ pub(super) fn commit(
     };
     let subject = numbers
         .iter()
-        .map(|number| clear.add("subject", &person_of_number(number), Subject { number }))
+        .map(|number| clear.add("subject", &person_of_number(number), Subject::Number(number)))
         .collect::<Result<_, _>>()?;
     Ok((Commitments { net, said, subject }, clear))
 }
@@ -132,6 +139,28 @@ impl Clear {
         let said = Said { reason: Some(note), reference: None };
         let said = Some(self.add("said", person, said)?);
         Ok(Some(Commitments { net: None, said, subject: Vec::new() }))
+    }
+
+    /// The participant of a statement, and what somebody said in their own words.
+    pub(super) fn statement(
+        &mut self,
+        participant: Option<&Who>,
+        actor: &str,
+        reason: Option<&str>,
+    ) -> Result<Option<Commitments>, AppendError> {
+        let subject = match participant {
+            None => Vec::new(),
+            Some(Who::Number(number)) => {
+                vec![self.add("subject", &person_of_number(number), Subject::Number(number))?]
+            }
+            Some(Who::Name(name)) => {
+                vec![self.add("subject", &person_of_name(name), Subject::Name(name))?]
+            }
+        };
+        let said = Said { reason, reference: None };
+        let said = reason.map(|_| self.add("said", &person_of_caller(actor), said)).transpose()?;
+        let any = said.is_some() || !subject.is_empty();
+        Ok(any.then_some(Commitments { net: None, said, subject }))
     }
 
     fn add<T: Serialize>(

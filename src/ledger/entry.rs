@@ -18,9 +18,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::AppendError;
+use super::{AppendError, register};
 use super::commit::{Clear, Commitments, commit};
-use crate::facts::{Facts, Labels, Numbers};
+use crate::facts::{Facts, Labels, LawOfCall, Numbers, Said, Statement};
 use crate::identity::{Caller, Role};
 use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, MediaSid};
 use crate::notice::{Circumstance, ConsentForm, NoticeVersion};
@@ -294,6 +294,22 @@ pub(super) struct Event<'a> {
 }
 
 #[derive(Serialize)]
+struct StatementForm<'a> {
+    #[serde(skip_serializing_if = "<[MediaSid]>::is_empty")]
+    about: &'a [MediaSid],
+    actor: &'a str,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c: Option<Commitments>,
+    id: EntryId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<&'a str>,
+    said: serde_json::Value,
+    t: &'a str,
+    v: u8,
+}
+
+#[derive(Serialize)]
 struct CallerForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     bound: Option<&'a str>,
@@ -358,6 +374,8 @@ struct FactsForm<'a> {
     direction: Option<&'a str>,
     duration_seconds: u32,
     encrypted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    law: Option<LawOfCall>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     objections: Vec<&'a str>,
     started_at: Timestamp,
@@ -392,6 +410,33 @@ fn open<T: Serialize>(form: &T) -> Open {
     let mut text = serde_json::to_string(form).unwrap_or_default();
     text.pop();
     text
+}
+
+/// A statement, with everything that it is found by.
+pub(super) fn statement(
+    id: EntryId,
+    at: Timestamp,
+    actor: &str,
+    statement: &Statement,
+) -> Result<(Open, Clear), AppendError> {
+    let mut clear = Clear::default();
+    let reason = match &statement.said {
+        Said::Hold(hold) => Some(hold.reason.as_str()),
+        _ => None,
+    };
+    let c = clear.statement(statement.participant.as_ref(), actor, reason)?;
+    let form = StatementForm {
+        about: &statement.about,
+        actor,
+        at,
+        c,
+        id,
+        line: statement.line.as_deref(),
+        said: register::said(statement),
+        t: "statement",
+        v: VERSION,
+    };
+    Ok((open(&form), clear))
 }
 
 pub(super) fn intent(
@@ -572,6 +617,7 @@ impl<'a> FactsForm<'a> {
             direction: facts.direction.map(|direction| direction.as_str()),
             duration_seconds: facts.duration_seconds,
             encrypted: facts.encrypted,
+            law: register.law,
             objections: register.objections.iter().map(Purpose::as_str).collect(),
             started_at: facts.started_at,
             status: facts.status.as_str(),
@@ -639,7 +685,7 @@ mod tests {
             facts: Some(Arc::new(Facts {
                 call: "CA00000000000000000000000000000003".parse().ok(),
                 direction: Some(Direction::Outbound),
-                numbers: Numbers::new(vec!["+13055550123".to_owned()]),
+                numbers: Numbers::new(vec!["+14045550123".to_owned()]),
                 register: Register {
                     objections: vec!["staff-training".parse().unwrap()],
                     circumstances: vec![Circumstance::Hold],
@@ -736,7 +782,7 @@ mod tests {
             }
         }
         let caller = "caller:staff|\u{e9}\"\\\u{1}\u{7f}\u{2028}";
-        let number = "number:+13055550123";
+        let number = "number:+14045550123";
         assert_eq!(names, [("net", caller), ("said", caller), ("subject", number)]);
     }
 }

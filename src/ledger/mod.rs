@@ -31,6 +31,7 @@ mod people;
 mod proof;
 mod recall;
 mod recovery;
+mod register;
 mod replay;
 mod review;
 mod search;
@@ -68,6 +69,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config;
+use crate::facts::{Basis, FactsError, Key, Recorded, RegisterName, Registry, Statement};
 use crate::policy::{Permit, Policies, PolicyDigest};
 use commit::Clear;
 use entry::Event;
@@ -75,6 +77,7 @@ use follow::{Follower, Projection};
 use keys::Keys;
 use outlets::Outlets;
 use people::{Opener, Sealer};
+use register::{News, Register};
 use review::FolderLock;
 use search::{INDEX_FILE, Searching};
 use sign::Signing;
@@ -115,6 +118,9 @@ pub enum AppendError {
     /// Nothing can be committed to without randomness.
     #[error("the random generator failed")]
     NoRandomness,
+    /// Something was stated about the recording after the decision, which did not know it.
+    #[error("what is known of the recording has changed since it was decided")]
+    Stale,
     /// An entry is larger than the ledger takes. A request's own limits make this impossible.
     #[error("the entry is longer than 16 KiB")]
     TooLong,
@@ -132,6 +138,8 @@ pub struct Ledger {
     timeout: Duration,
     strangers: Arc<Strangers>,
     sealing: Arc<keys::Sealing>,
+    register: Arc<Register>,
+    news: Arc<News>,
 }
 
 /// What follows behind the entries, in a folder of this gate's own.
@@ -182,6 +190,9 @@ impl Ledger {
         let opener = Opener::new(Arc::clone(&sealing));
         let searching = Searching::open(&folder.join(INDEX_FILE), Some(opener))
             .map_err(|error| derived(writer::full(&error)))?;
+        let news = Arc::new(News::new(store.stated()?));
+        let register = Register::start(place.clone(), Arc::clone(&sealing), Arc::clone(&news));
+        let register = register.map_err(|error| derived(error.to_string()))?;
         let start = Start {
             place: place.clone(),
             store,
@@ -189,6 +200,7 @@ impl Ledger {
             clock: clock.clone(),
             sealer: Sealer::new(Arc::clone(&sealing)),
             policies: texts(policies),
+            news: Arc::clone(&news),
         };
         let writer = Arc::new(Writer::start(start)?);
         let follow = |projection| Follower::start(place.clone(), projection);
@@ -202,6 +214,8 @@ impl Ledger {
             clock,
             timeout: settings.timeout_ms.duration(),
             sealing,
+            register: Arc::new(register),
+            news,
             strangers: Arc::new(Strangers {
                 per_second: settings.stranger_entries_per_second.get(),
                 window: AtomicU64::new(0),
@@ -217,7 +231,9 @@ impl Ledger {
     pub fn intend(&self, permit: Permit, ask: &Ask) -> Result<(Intent, Pledge), AppendError> {
         let id = EntryId::new(permit.question().now);
         let (text, clear) = entry::intent(id, &permit, ask)?;
-        let answered = self.writer.push(Item::new(id, Kind::Intent, text, clear))?;
+        let basis = Some(permit.question().facts.basis.clone());
+        let item = Item { basis, ..Item::new(id, Kind::Intent, text, clear) };
+        let answered = self.writer.push(item)?;
         let pledge = Pledge::new(id, answered, self.timeout, self.clone());
         Ok((Intent::new(id, permit), pledge))
     }
@@ -231,12 +247,62 @@ impl Ledger {
         let unrecorded = self.strangers.unrecorded.swap(0, Ordering::Relaxed);
         let (text, clear) = entry::refusal(id, refused, ask, unrecorded)?;
         let answered = self.writer.push(Item::new(id, Kind::Other, text, clear))?;
-        match tokio::time::timeout(self.timeout, answered).await {
-            Ok(Ok(Answer::Durable)) => Ok(id),
+        self.durable(answered, self.timeout).await?;
+        Ok(id)
+    }
+
+    async fn durable(
+        &self,
+        answered: tokio::sync::oneshot::Receiver<Answer>,
+        timeout: Duration,
+    ) -> Result<(), AppendError> {
+        match tokio::time::timeout(timeout, answered).await {
+            Ok(Ok(Answer::Durable)) => Ok(()),
             Ok(Ok(Answer::Failed(error))) => Err(error),
             Ok(Err(_)) => Err(AppendError::Closed("the writer has stopped".to_owned())),
             Err(_) => Err(AppendError::TooSlow),
         }
+    }
+
+    /// Records what somebody states, all of it or nothing; returns when it is durable and decisions
+    /// know it.
+    ///
+    /// # Errors
+    /// [`AppendError`]. Should it become durable later all the same, decisions know it then.
+    pub async fn state(
+        &self,
+        actor: &str,
+        statements: &[Statement],
+    ) -> Result<Vec<EntryId>, AppendError> {
+        let now = self.clock.now();
+        let mut items = Vec::with_capacity(statements.len());
+        for statement in statements {
+            items.push(self.item(actor, statement, now)?);
+        }
+        let ids = items.iter().map(|item| item.id).collect();
+        // LIMIT: many statements in one transaction take longer than one entry.
+        let time = self.timeout.saturating_add(Duration::from_millis(items.len() as u64));
+        self.durable(self.writer.push_together(items)?, time).await?;
+        Ok(ids)
+    }
+
+    fn item(
+        &self,
+        actor: &str,
+        statement: &Statement,
+        now: jiff::Timestamp,
+    ) -> Result<Item, AppendError> {
+        let id = EntryId::new(now);
+        let (text, clear) = entry::statement(id, now, actor, statement)?;
+        let keys = statement.keys();
+        let names = keys.iter().map(|key| register::name(&self.sealing, key)).collect();
+        Ok(Item { names, ..Item::new(id, Kind::Other, text, clear) })
+    }
+
+    /// Tells of each change of what is stated, by whichever process; the value says nothing.
+    #[must_use]
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.news.watch()
     }
 
     /// Whether a stranger's refusal may still be recorded in this second. Those that may not are
@@ -341,6 +407,23 @@ impl Ledger {
         let id = EntryId::new(now);
         let text = entry::outcome(id, now, of, served);
         self.writer.push_outcome(Item::new(id, Kind::Outcome(of), text, Clear::default()));
+    }
+}
+
+impl Registry for Ledger {
+    fn name(&self, key: &Key) -> RegisterName {
+        register::name(&self.sealing, key)
+    }
+
+    async fn statements(
+        &self,
+        names: Vec<RegisterName>,
+    ) -> Result<(Vec<Recorded>, u64), FactsError> {
+        self.register.statements(names).await
+    }
+
+    fn is_current(&self, basis: &Basis) -> bool {
+        self.news.is_current(basis)
     }
 }
 

@@ -75,18 +75,18 @@ impl Sealer {
     }
 
     /// Seals what a batch of entries tells of people, in the order of the batch.
-    pub(super) fn seal(
+    pub(super) fn seal<'a>(
         &mut self,
         store: &mut dyn Store,
-        batch: &[(EntryId, Clear)],
+        batch: impl Iterator<Item = (EntryId, &'a Clear)> + Clone,
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let blinds: Vec<Vec<Blind>> = batch
-            .iter()
+            .clone()
             .map(|(_, clear)| clear.0.iter().map(|g| self.sealing.blind(&g.person)).collect())
             .collect();
         self.learn(store, blinds.iter().flatten())?;
-        let each = batch.iter().zip(&blinds);
-        Ok(each.map(|((id, clear), blinds)| self.seal_one(*id, clear, blinds)).collect())
+        let each = batch.zip(&blinds);
+        Ok(each.map(|((id, clear), blinds)| self.seal_one(id, clear, blinds)).collect())
     }
 
     fn learn<'a>(

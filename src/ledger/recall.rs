@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::facts::{Consent, Facts, Labels, Numbers, RecordingStatus, Register};
+use crate::facts::{Basis, Consent, Facts, Labels, LawOfCall, Numbers, RecordingStatus, Register};
 use crate::identity::{Caller, Proof, Role};
 use crate::media::{
     AccountSid, Artefact, CallSid, Channels, Direction, Form, MediaRef, MediaSid, Target,
@@ -138,6 +138,7 @@ struct FactsForm<'a> {
     direction: Option<Cow<'a, str>>,
     duration_seconds: u32,
     encrypted: bool,
+    law: Option<LawOfCall>,
     #[serde(default)]
     objections: Vec<String>,
     started_at: Timestamp,
@@ -278,6 +279,10 @@ fn read_facts(facts: FactsForm<'_>, labels: LabelsForm, media: &MediaForm<'_>) -
             circumstances: read_all(&facts.circumstances, Circumstance::read)?,
             case_closed_at: facts.case_closed_at,
             accepted: facts.accepted.map(|notice| notice.parse()).transpose().ok()?,
+            law: facts.law,
+            // The decision rests on the request's circumstance that came of them.
+            held_for: Vec::new(),
         },
+        basis: Basis::default(),
     })
 }

@@ -21,9 +21,11 @@ use super::chain::Chain;
 use super::commit::Clear;
 use super::entry::{self, EntryId, Event};
 use super::people::Sealer;
+use super::register::News;
 use super::store::{Append, GateLock, Leaf, Place, Store, StoreError};
 use crate::clock::Clock;
 use crate::crash;
+use crate::facts::{Basis, RegisterName};
 
 /// LIMIT: entries that may wait. At a kilobyte each this is 64 MB; one more is refused.
 const QUEUE_MAX: usize = 65_536;
@@ -84,6 +86,12 @@ pub(super) struct Item {
     pub(super) answer: Option<oneshot::Sender<Answer>>,
     /// Policy texts that are kept before the entry that names their digest.
     pub(super) policies: Option<PolicyTexts>,
+    /// What the decision behind an intent rests on.
+    pub(super) basis: Option<Basis>,
+    /// The names under which a statement is found.
+    pub(super) names: Vec<RegisterName>,
+    /// True if the next item belongs to the same transaction.
+    pub(super) joined: bool,
 }
 
 /// A set of policies as it is kept, by its digest.
@@ -95,7 +103,17 @@ pub(super) struct PolicyTexts {
 
 impl Item {
     pub(super) fn new(id: EntryId, kind: Kind, text: entry::Open, clear: Clear) -> Self {
-        Self { id, kind, text, clear, answer: None, policies: None }
+        Self {
+            id,
+            kind,
+            text,
+            clear,
+            answer: None,
+            policies: None,
+            basis: None,
+            names: Vec::new(),
+            joined: false,
+        }
     }
 }
 
@@ -141,13 +159,14 @@ pub(super) struct Start {
     pub(super) clock: Clock,
     pub(super) sealer: Sealer,
     pub(super) policies: PolicyTexts,
+    pub(super) news: Arc<News>,
 }
 
 impl Writer {
     /// Says on record that this gate has started, closes what gates that are gone left open, and
     /// starts the thread.
     pub(super) fn start(start: Start) -> Result<Self, StoreError> {
-        let Start { place, mut store, lock, clock, sealer, policies } = start;
+        let Start { place, mut store, lock, clock, sealer, policies, news } = start;
         let chain = Chain::after(store.last()?);
         let shared = Arc::new(Shared { state: Mutex::new(State::default()), wake: Condvar::new() });
         let name = store.name();
@@ -164,6 +183,7 @@ impl Writer {
             failed: HashSet::new(),
             looked: Instant::now(),
             floor: 0,
+            news,
         };
         run.begin(&policies)?;
         let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
@@ -177,12 +197,26 @@ impl Writer {
     }
 
     /// Queues an entry and waits for nothing; the receiver tells when it is durable.
-    pub(super) fn push(&self, mut item: Item) -> Result<oneshot::Receiver<Answer>, AppendError> {
-        if item.text.len() + 192 > ENTRY_BYTES_MAX {
+    pub(super) fn push(&self, item: Item) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        self.push_together(vec![item])
+    }
+
+    /// Queues entries that become durable together or not at all; the receiver tells when.
+    pub(super) fn push_together(
+        &self,
+        mut items: Vec<Item>,
+    ) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        if items.iter().any(|item| item.text.len() + 192 > ENTRY_BYTES_MAX) {
             return Err(AppendError::TooLong);
         }
         let (answer, answered) = oneshot::channel();
-        item.answer = Some(answer);
+        items.iter_mut().for_each(|item| item.joined = true);
+        let Some(last) = items.last_mut() else {
+            let _ = answer.send(Answer::Durable);
+            return Ok(answered);
+        };
+        last.joined = false;
+        last.answer = Some(answer);
         let mut state = self.shared.lock();
         if let Some(reason) = &state.closed {
             return Err(AppendError::Closed(reason.clone()));
@@ -193,7 +227,7 @@ impl Writer {
         if state.items.len() >= QUEUE_MAX {
             return Err(AppendError::QueueFull);
         }
-        state.items.push(item);
+        state.items.append(&mut items);
         state.awaited += 1;
         let first = state.awaited == 1;
         drop(state);
@@ -265,15 +299,6 @@ impl Drop for Ended {
     }
 }
 
-/// An entry that was sealed, with what is needed to send it again.
-struct Waiting {
-    id: EntryId,
-    kind: Kind,
-    answer: Option<oneshot::Sender<Answer>>,
-    /// The text of an outcome, which is kept when the batch fails.
-    text: Option<entry::Open>,
-}
-
 pub(super) struct Run {
     pub(super) place: Place,
     pub(super) clock: Clock,
@@ -293,6 +318,8 @@ pub(super) struct Run {
     looked: Instant,
     /// Before this place nothing is open, as the store has it.
     floor: u64,
+    /// What was stated lately.
+    news: Arc<News>,
 }
 
 impl Run {
@@ -344,7 +371,11 @@ impl Run {
         if (1..self.gathered).contains(&state.awaited) && !state.stopping {
             state = wait(shared, state, GATHER);
         }
-        let size = state.items.len().min(BATCH_MAX);
+        let mut size = state.items.len().min(BATCH_MAX);
+        // What belongs together is not torn apart.
+        while size > 0 && state.items.get(size - 1).is_some_and(|last| last.joined) {
+            size += 1;
+        }
         let batch: Vec<Item> = state.items.drain(..size).collect();
         self.gathered = batch.iter().filter(|item| item.answer.is_some()).count();
         state.awaited -= self.gathered;
@@ -355,35 +386,43 @@ impl Run {
     }
 
     fn write(&mut self, batch: Vec<Item>) {
-        let mut clears = Vec::with_capacity(batch.len());
-        let mut texts = Vec::with_capacity(batch.len());
-        let mut waiting = Vec::with_capacity(batch.len());
-        let mut policies = Vec::new();
-        for item in batch {
-            if let Kind::Outcome(of) = item.kind
-                && self.failed.contains(&of)
-            {
-                continue;
+        let mut batch: Vec<Item> = batch
+            .into_iter()
+            .filter(|item| !matches!(item.kind, Kind::Outcome(of) if self.failed.contains(&of)))
+            .collect();
+        loop {
+            batch = self.without_stale(batch);
+            if batch.is_empty() {
+                return;
             }
-            let text = matches!(item.kind, Kind::Outcome(_)).then(|| item.text.clone());
-            waiting.push(Waiting { id: item.id, kind: item.kind, answer: item.answer, text });
-            clears.push((item.id, item.clear));
-            texts.push(item.text);
-            policies.extend(item.policies);
-        }
-        match self.append(texts, &clears, &policies) {
-            Ok(first) => self.confirm(first, waiting),
-            Err(reason) => self.fail(&reason, waiting),
+            match self.append(&batch) {
+                Ok(Some(first)) => return self.confirm(first, batch),
+                // Another process has stated something: then for some of them, perhaps, too.
+                Ok(None) => {}
+                Err(reason) => return self.fail(&reason, batch),
+            }
         }
     }
 
-    /// Makes them durable; returns the place of the first.
-    fn append(
-        &mut self,
-        texts: Vec<entry::Open>,
-        clears: &[(EntryId, Clear)],
-        policies: &[PolicyTexts],
-    ) -> Result<u64, String> {
+    /// Refuses the intents whose decisions do not know what was said since.
+    fn without_stale(&self, batch: Vec<Item>) -> Vec<Item> {
+        // What is said in this very batch is unknown to all of it.
+        let said: HashSet<RegisterName> =
+            batch.iter().flat_map(|item| item.names.iter().cloned()).collect();
+        let is_stale = |basis: &Basis| {
+            !self.news.is_current(basis) || basis.names.iter().any(|name| said.contains(name))
+        };
+        let (stale, fresh): (Vec<Item>, Vec<Item>) =
+            batch.into_iter().partition(|item| item.basis.as_ref().is_some_and(is_stale));
+        for answer in stale.into_iter().filter_map(|item| item.answer) {
+            let _ = answer.send(Answer::Failed(AppendError::Stale));
+        }
+        fresh
+    }
+
+    /// Makes them durable; returns the place of the first, or none if there are statements that
+    /// this gate did not know and does now.
+    fn append(&mut self, batch: &[Item]) -> Result<Option<u64>, String> {
         let store = self.store.as_mut().ok_or("the ledger is closed")?;
         if !store.is_in_place() {
             return Err(match self.place {
@@ -391,29 +430,57 @@ impl Run {
                 Place::Postgres { .. } => format!("the connection to `{}` was lost", store.name()),
             });
         }
-        for PolicyTexts { digest, texts } in policies {
+        for PolicyTexts { digest, texts } in batch.iter().filter_map(|item| item.policies.as_ref())
+        {
             store.put_policy_set(digest, texts).map_err(|error| full(&error))?;
         }
+        let clears = batch.iter().map(|item| (item.id, &item.clear));
         let clears = self.sealer.seal(&mut **store, clears).map_err(|error| full(&error))?;
         let mut chain = self.chain.clone();
-        let sealed: Vec<(Vec<u8>, Leaf)> = texts.into_iter().map(|text| chain.seal(text)).collect();
+        let sealed: Vec<(Vec<u8>, Leaf)> =
+            batch.iter().map(|item| chain.seal(item.text.clone())).collect();
         let appends: Vec<Append<'_>> = sealed
             .iter()
             .zip(&clears)
             .map(|((bytes, leaf), clear)| Append { bytes, leaf, clear: clear.as_deref() })
             .collect();
+        let named: Vec<(usize, &str)> = (0..)
+            .zip(batch)
+            .flat_map(|(index, item)| item.names.iter().map(move |name| (index, &**name)))
+            .collect();
+        // Only what rests on statements has to know them all.
+        let rests = batch.iter().any(|item| item.basis.is_some());
+        let known = rests.then(|| self.news.head());
         crash::at("appending");
-        let first = store.append(&appends).map_err(|error| full(&error))?;
+        let appended = store.append_knowing(&appends, &named, known);
+        let Some(first) = appended.map_err(|error| full(&error))? else {
+            self.news.look(&mut **store).map_err(|error| full(&error))?;
+            if Some(self.news.head()) == known {
+                return Err("its counters contradict each other".to_owned());
+            }
+            return Ok(None);
+        };
         crash::at("durable");
         if let Some((_, leaf)) = sealed.last() {
             self.confirmed = Some((first + sealed.len() as u64 - 1, *leaf));
         }
         self.chain = chain;
-        Ok(first)
+        let said = (first..).zip(batch).flat_map(|(place, item)| {
+            item.names.iter().map(move |name| (Arc::clone(name), place))
+        });
+        let said: Vec<(RegisterName, u64)> = said.collect();
+        if let Some(head) = said.iter().map(|(_, place)| place + 1).max() {
+            // Without a check there may be statements of others before these.
+            match known {
+                Some(_) => self.news.take(said, head),
+                None => self.news.look(&mut **store).map_err(|error| full(&error))?,
+            }
+        }
+        Ok(Some(first))
     }
 
-    fn confirm(&mut self, first: u64, waiting: Vec<Waiting>) {
-        for (place, Waiting { id, kind, answer, .. }) in (first..).zip(waiting) {
+    fn confirm(&mut self, first: u64, batch: Vec<Item>) {
+        for (place, Item { id, kind, answer, .. }) in (first..).zip(batch) {
             match kind {
                 Kind::Intent => _ = self.open.insert(id, place),
                 Kind::Outcome(of) => _ = self.open.remove(&of),
@@ -429,14 +496,17 @@ impl Run {
 
     /// Closes the ledger: who waits is refused, and so is whoever comes. Outcomes stay queued,
     /// because what they tell has happened.
-    fn fail(&mut self, reason: &str, batch: Vec<Waiting>) {
+    fn fail(&mut self, reason: &str, batch: Vec<Item>) {
         tracing::error!(reason, "the ledger is closed; nothing is disclosed");
         self.store = None;
         let mut refused = Vec::new();
         let mut kept = Vec::new();
-        for Waiting { id, kind, answer, text } in batch {
-            refused.extend(answer.map(|answer| (id, answer)));
-            kept.extend(text.map(|text| Item::new(id, kind, text, Clear::default())));
+        for mut item in batch {
+            match item.answer.take() {
+                Some(answer) => refused.push((item.id, answer)),
+                None if matches!(item.kind, Kind::Outcome(_)) => kept.push(item),
+                None => {}
+            }
         }
         let mut state = self.shared.lock();
         state.closed = Some(reason.to_owned());
@@ -445,7 +515,8 @@ impl Run {
         for mut item in std::mem::take(&mut state.items) {
             match item.answer.take() {
                 Some(answer) => refused.push((item.id, answer)),
-                None => kept.push(item),
+                None if matches!(item.kind, Kind::Outcome(_)) => kept.push(item),
+                None => {}
             }
         }
         state.items = kept;

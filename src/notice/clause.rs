@@ -169,6 +169,8 @@ words! {
         Redacted = "redacted",
         /// What is served is encrypted with a key that the gate does not hold.
         StillEncrypted = "still-encrypted",
+        /// A legal hold lets the caller use the recording for this purpose after its time.
+        HoldParty = "hold-party",
     }
 }
 
@@ -208,6 +210,11 @@ words! {
         Redacted = "redacted",
         /// What is served is encrypted with a key that the gate does not hold.
         StillEncrypted = "still-encrypted",
+        /// A legal hold lets the caller use the recording for this purpose after its time.
+        HoldParty = "hold-party",
+        /// Card details may have been recorded: payment was taken, or the call is of that kind, and
+        /// no pause is known.
+        CardExposed = "card-exposed",
     }
 }
 
@@ -233,12 +240,14 @@ impl Circumstance {
             | Self::OnTheCall
             | Self::ManagesAgent
             | Self::Redacted
-            | Self::StillEncrypted => true,
+            | Self::StillEncrypted
+            | Self::HoldParty => true,
             Self::GuardianConsent
             | Self::Announcement
             | Self::OpenCase
             | Self::PaymentPause
             | Self::Anonymised
+            | Self::CardExposed
             | Self::Hold => false,
         }
     }
@@ -296,7 +305,8 @@ mod tests {
 
     #[test]
     fn every_circumstance_is_a_need_and_every_other_need_is_a_plain_fact() {
-        for circumstance in Circumstance::ALL {
+        // That something bad is known is for guardrails to ask; no promise needs it.
+        for circumstance in Circumstance::ALL.iter().filter(|c| **c != Circumstance::CardExposed) {
             let need = Need::read(circumstance.as_str()).unwrap();
             assert_eq!(need.circumstance(), Some(*circumstance));
         }

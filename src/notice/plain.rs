@@ -255,6 +255,7 @@ pub(crate) fn need(need: Need) -> &'static str {
         Need::OnTheCall => "the caller took part in the call",
         Need::ManagesAgent => "the caller manages the agent on the call",
         Need::Redacted => "personal details were taken out",
+        Need::HoldParty => "a legal hold names them and this purpose",
         Need::StillEncrypted => "it stays encrypted, with a key that the gate does not hold",
     }
 }

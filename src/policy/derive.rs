@@ -20,6 +20,7 @@ use super::condition::{self, BadName, Condition, Doubt};
 use super::slice::Key;
 use crate::facts::Consent;
 use crate::identity::Role;
+use crate::law::ConsentRule;
 use crate::media::{Action, Artefact, Direction};
 use crate::notice::{
     Circumstance, Clause, ConsentForm, Effect, Kind, Notice, NoticeVersion, Plain, Rule, Selectors,
@@ -360,7 +361,7 @@ pub(super) fn clauses_text(
 pub(super) fn schema_text(vocabulary: &Vocabulary) -> String {
     let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let keys = |keys: &mut dyn Iterator<Item = &String>| keys.cloned().collect::<Vec<_>>();
-    let enums: [(&str, &str, Vec<String>); 12] = [
+    let enums: [(&str, &str, Vec<String>); 13] = [
         ("Role", "What a caller may be.", keys(&mut vocabulary.roles.keys())),
         (
             "Purpose",
@@ -380,6 +381,11 @@ pub(super) fn schema_text(vocabulary: &Vocabulary) -> String {
             words(&list(Consent::ALL, Consent::as_str)),
         ),
         ("ConsentForm", "How it was given.", words(&list(ConsentForm::ALL, ConsentForm::as_str))),
+        (
+            "ConsentRule",
+            "Whose consent the law demands before a call may be recorded.",
+            words(&list(ConsentRule::ALL, ConsentRule::as_str)),
+        ),
         (
             "Circumstance",
             "What is known to hold of a recording or a request.",
@@ -431,6 +437,8 @@ const SCHEMA_END: &str = r#"  // One version of the notice, by the name of its f
     labels?: Set<Label>,
     consent: Consent,
     consentForm?: ConsentForm,
+    // By the strictest law of all the places where participants may be.
+    consentRule: ConsentRule,
     // The purposes that somebody on the call objected to or withdrew from.
     objections: Set<Purpose>,
     circumstances: Set<Circumstance>,

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::derive::{self, Derived};
-use super::{NoticeSource, PolicySources, text_digest};
+use super::{LawSource, NoticeSource, PolicySources, text_digest};
+use crate::law::Law;
 use crate::notice::{
     ClauseFile, Effect, Markup, Notice, NoticeText, NoticeVersion, Notices, Problem, QuoteError,
     Vocabulary, nearest, word_diff,
@@ -15,6 +16,7 @@ use crate::notice::{
 pub struct Draft {
     pub(super) vocabulary: Arc<Vocabulary>,
     pub(super) notices: Notices,
+    pub(super) law: Arc<Law>,
     /// For each notice, in the order of `notices`.
     pub(super) derived: Vec<Vec<Derived>>,
     pub(super) problems: Vec<Problem>,
@@ -29,6 +31,19 @@ pub struct DerivedFile {
     pub text: String,
 }
 
+/// The law of each place. A folder in memory may have none: then every place is unknown, and the
+/// strictest rule holds everywhere.
+fn read_law(source: &LawSource, problems: &mut Vec<Problem>) -> Law {
+    if *source == LawSource::default() {
+        return Law::default();
+    }
+    let LawSource { consent, area_codes, overrides } = source;
+    Law::read(consent, area_codes, overrides.as_deref()).unwrap_or_else(|wrong| {
+        problems.extend(wrong);
+        Law::default()
+    })
+}
+
 impl Draft {
     /// Reads the folder's texts.
     #[must_use]
@@ -36,6 +51,7 @@ impl Draft {
         super::load::on_large_stack(|| Self::read_here(sources)).unwrap_or_else(|| Self {
             vocabulary: Arc::default(),
             notices: Notices::default(),
+            law: Arc::default(),
             derived: Vec::new(),
             problems: vec![Problem::new("policies", None, "the reading thread failed")],
         })
@@ -44,10 +60,11 @@ impl Draft {
     pub(super) fn read_here(sources: &PolicySources) -> Self {
         let mut problems = Vec::new();
         let vocabulary = Vocabulary::read(&sources.vocabulary, &mut problems);
+        let law = Arc::new(read_law(&sources.law, &mut problems));
         if vocabulary.purposes.is_empty() && vocabulary.roles.is_empty() {
             // Without its words every clause would seem wrong.
             let (notices, derived) = (Notices::default(), Vec::new());
-            return Self { vocabulary: Arc::new(vocabulary), notices, derived, problems };
+            return Self { vocabulary: Arc::new(vocabulary), notices, law, derived, problems };
         }
         let notices: Vec<Notice> = sources
             .notices
@@ -72,7 +89,7 @@ impl Draft {
                 }
             }
         }
-        Self { vocabulary: Arc::new(vocabulary), notices, derived, problems }
+        Self { vocabulary: Arc::new(vocabulary), notices, law, derived, problems }
     }
 
     /// What is wrong so far.

@@ -18,7 +18,9 @@ use super::request::Names;
 use super::shape;
 use super::slice::{Index, Slices};
 use super::{Citation, Ground, PolicyDigest, PolicySources};
+use crate::facts::Reading;
 use crate::identity::Role;
+use crate::law::Law;
 use crate::notice::{Class, Coverage, Notice, Notices, Problem, Vocabulary, conflicts};
 use crate::purpose::Purpose;
 
@@ -39,6 +41,7 @@ pub struct Policies {
     pub(super) digest: PolicyDigest,
     pub(super) vocabulary: Arc<Vocabulary>,
     pub(super) notices: Notices,
+    pub(super) law: Arc<Law>,
     pub(super) roles: BTreeSet<Role>,
     pub(super) names: Names,
     pub(super) slices: Slices,
@@ -100,6 +103,18 @@ impl Policies {
     #[must_use]
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
+    }
+
+    /// The law of each place.
+    #[must_use]
+    pub fn law(&self) -> &Law {
+        &self.law
+    }
+
+    /// What reads statements into facts.
+    #[must_use]
+    pub fn reading(&self) -> Reading<'_> {
+        Reading { vocabulary: &self.vocabulary, law: &self.law, edition: self.digest.as_str() }
     }
 
     /// All versions of the notice.
@@ -187,6 +202,7 @@ impl Loader {
             digest: sources.digest(),
             roles: draft.vocabulary.roles.keys().map(|role| Role::new(role)).collect(),
             vocabulary: draft.vocabulary,
+            law: draft.law,
             notices: draft.notices,
             names,
             slices: Slices::new(self.index),

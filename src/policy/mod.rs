@@ -35,7 +35,7 @@ pub use expect::PolicyTest;
 pub use explain::Explained;
 pub use load::{LoadError, Policies};
 pub use scenario::{Scenario, ScenarioRecording, ScenarioRequest};
-pub use source::{NoticeSource, PolicySources, text_digest};
+pub use source::{LawSource, NoticeSource, PolicySources, text_digest};
 
 use std::fmt;
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use super::condition::NAMESPACE;
 use super::{Policies, Question};
 use crate::facts::{Facts, Labels};
 use crate::identity::Caller;
+use crate::law::ConsentRule;
 use crate::media::Action;
 use crate::notice::{Circumstance, Line};
 use crate::purpose::Purpose;
@@ -42,6 +43,7 @@ pub(super) struct Names {
     direction: EntityTypeName,
     consent: EntityTypeName,
     consent_form: EntityTypeName,
+    consent_rule: EntityTypeName,
     circumstance: EntityTypeName,
     notice: EntityTypeName,
     caller: EntityTypeName,
@@ -96,6 +98,7 @@ impl Names {
             direction: name("Direction")?,
             consent: name("Consent")?,
             consent_form: name("ConsentForm")?,
+            consent_rule: name("ConsentRule")?,
             circumstance: name("Circumstance")?,
             notice: name("Notice")?,
             caller: name("Caller")?,
@@ -204,6 +207,8 @@ impl Names {
         let vocabulary = &policies.vocabulary;
         let objections = register.objections.iter().flat_map(|p| vocabulary.covered_by(p));
         let objections = objections.map(|p| reference(&self.purpose, p.as_str()));
+        // What nobody looked up may be the strictest.
+        let consent_rule = register.law.map_or(ConsentRule::AllParty, |law| law.rule);
         let mut attributes: HashMap<String, RestrictedExpression> = [
             ("account", text(&facts.account.to_string())),
             ("artefact", reference(&self.artefact, facts.artefact.as_str())),
@@ -213,6 +218,7 @@ impl Names {
             ("status", text(facts.status.as_str())),
             ("encrypted", RestrictedExpression::new_bool(facts.encrypted)),
             ("consent", reference(&self.consent, facts.consent.as_str())),
+            ("consentRule", reference(&self.consent_rule, consent_rule.as_str())),
             ("objections", RestrictedExpression::new_set(objections)),
             ("circumstances", self.circumstances(&register.circumstances)),
         ]

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::trial::{bare_facts, caller, media};
 use super::{Question, Stated};
-use crate::facts::{Consent, Facts, Labels, RecordingStatus, Register};
+use crate::facts::{Consent, Facts, Labels, LawOfCall, RecordingStatus, Register};
+use crate::law::{ConsentRule, Place};
 use crate::identity::Role;
 use crate::media::{Action, Artefact, Direction};
 use crate::notice::{Circumstance, ConsentForm, Vocabulary, likely};
@@ -57,6 +58,8 @@ pub struct ScenarioRecording {
     pub consent: Option<String>,
     /// How it was given.
     pub consent_form: Option<String>,
+    /// Whose consent the law demands; `one-party` if it is left out.
+    pub consent_rule: Option<String>,
     /// Of which kind it is.
     pub artefact: Option<String>,
     /// What else is known to hold.
@@ -170,7 +173,13 @@ impl ScenarioRecording {
         let form = maybe("consent-form", self.consent_form.as_ref(), ConsentForm::read, || {
             ConsentForm::ALL.iter().map(|f| f.as_str())
         })?;
+        let rule = maybe("consent-rule", self.consent_rule.as_ref(), ConsentRule::read, || {
+            ConsentRule::ALL.iter().map(|rule| rule.as_str())
+        })?;
+        let law = rule.map(|rule| LawOfCall { place: Place::UNKNOWN, rule });
         facts.register = Register {
+            law: law.or(facts.register.law),
+            held_for: Vec::new(),
             labels: Labels {
                 line: self.line.clone(),
                 department: self.department.clone(),

@@ -17,6 +17,24 @@ pub struct PolicySources {
     pub guardrails: String,
     /// `notices/*`, by name.
     pub notices: Vec<NoticeSource>,
+    /// `administration.cedar`; empty if it is not there, and then nobody may administer anything
+    /// through the gate.
+    #[serde(default)]
+    pub administration: String,
+    /// `law/`
+    #[serde(default)]
+    pub law: LawSource,
+}
+
+/// The folder `law`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LawSource {
+    /// `consent.tsv`
+    pub consent: String,
+    /// `area_codes.tsv`
+    pub area_codes: String,
+    /// `overrides.toml`, if the organisation has one.
+    pub overrides: Option<String>,
 }
 
 /// One folder of `notices/`.
@@ -48,6 +66,10 @@ impl PolicySources {
             for text in [&notice.version, &notice.meaning, &notice.text, &notice.clauses] {
                 add(text);
             }
+        }
+        let LawSource { consent, area_codes, overrides } = &self.law;
+        for text in [&self.administration, consent, area_codes].into_iter().chain(overrides) {
+            add(text);
         }
         PolicyDigest(hex(context.finish().as_ref()).into())
     }

@@ -148,10 +148,11 @@ impl Policies {
         made: Timestamp,
         now: Timestamp,
     ) -> Result<Question, Option<Arc<Citation>>> {
-        let held = circumstances(false);
         let without = |all: &[Circumstance], one| -> Vec<Circumstance> {
             all.iter().copied().filter(|circumstance| *circumstance != one).collect()
         };
+        // That a card was recorded makes nothing better.
+        let held = without(&circumstances(false), Circumstance::CardExposed);
         // A hold allows some uses and stops deletion, and what stays encrypted may be let out or
         // held back: both are tried of each.
         let free = without(&held, Circumstance::Hold);
@@ -174,7 +175,7 @@ impl Policies {
                     labels: labels.clone(),
                     consent_form: Some(ConsentForm::Wrote),
                     circumstances: circumstances_held.clone(),
-                    ..Register::default()
+                    ..facts.register
                 };
                 let stated = Stated {
                     circumstances: circumstances_stated.clone(),

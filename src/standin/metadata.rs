@@ -185,7 +185,7 @@ pub(super) fn iso_8601(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// `+13055550123` as `(305) 555-0123`; numbers of other countries as they are.
+/// `+14045550123` as `(305) 555-0123`; numbers of other countries as they are.
 fn formatted(number: &str) -> String {
     let Some(national) = number.strip_prefix("+1").filter(|rest| rest.len() == 10) else {
         return number.to_owned();
@@ -212,8 +212,8 @@ mod tests {
             duration_seconds: 281,
             channels: 2,
             status,
-            from: "+13055550123".to_owned(),
-            to: "+13055550188".to_owned(),
+            from: "+14045550123".to_owned(),
+            to: "+14045550188".to_owned(),
             ..SampleRecording::default()
         };
         let sid = sample.sid.clone();

@@ -15,8 +15,8 @@ use crate::ledger::{Accounting, AccountingHead, Clerk, Shape, disclosures};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:\n  noticegate ledger subject '+1 305 555 0123'\n  \
-noticegate ledger subject +13055550123 --form page --out accounting.html\n  \
-noticegate ledger subject +13055550123 --full --since 2020-11-23 --form csv --out full.csv\n\n\
+noticegate ledger subject +14045550123 --form page --out accounting.html\n  \
+noticegate ledger subject +14045550123 --full --since 2020-11-23 --form csv --out full.csv\n\n\
 The copy for the person names no employee. --full has everybody's ids, as 45 CFR 164.528 asks for.\n\
 Each accounting is an entry of the ledger.")]
 pub(super) struct Subject {

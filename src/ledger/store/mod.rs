@@ -180,7 +180,31 @@ pub trait Store: Send + Debug {
 
     /// Appends all of them in this order, without a gap or a stranger between them, in one
     /// transaction. Returns the place of the first when they are durable.
-    fn append(&mut self, entries: &[Append<'_>]) -> Result<u64, StoreError>;
+    fn append(&mut self, entries: &[Append<'_>]) -> Result<u64, StoreError> {
+        self.append_knowing(entries, &[], None)?.ok_or_else(|| StoreError::Unusable {
+            name: self.name(),
+            problem: "it did not take an entry; its tables are damaged".to_owned(),
+        })
+    }
+
+    /// Appends as [`Self::append`] does, unless a statement stands at this place or after it:
+    /// then nothing is appended, and there is no place. `named` are the names under which
+    /// entries (by their index) are statements.
+    fn append_knowing(
+        &mut self,
+        entries: &[Append<'_>],
+        named: &[(usize, &str)],
+        known: Option<u64>,
+    ) -> Result<Option<u64>, StoreError>;
+
+    /// The place after the last statement; 0 if there is none.
+    fn stated(&mut self) -> Result<u64, StoreError>;
+
+    /// The names of statements from a place on, with their places.
+    fn stated_since(&mut self, from: u64) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// The statements under these names, in the order of their places. They outlive pruning.
+    fn statements(&mut self, names: &[&str]) -> Result<Vec<Stored>, StoreError>;
 
     /// False if what was opened is no longer what its name leads to (a file that was replaced).
     fn is_in_place(&self) -> bool;

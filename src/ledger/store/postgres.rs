@@ -34,7 +34,10 @@ const LEAD: &str = "SELECT pg_try_advisory_lock(1852271717, 2)";
 
 const APPEND: &str = "
     WITH place AS (
-        UPDATE noticegate.head SET next = next + $1 RETURNING next - $1 AS first
+        UPDATE noticegate.head
+        SET next = next + $1, stated = CASE WHEN $5::bigint > 0 THEN next + $5 ELSE stated END
+        WHERE $6::bigint IS NULL OR stated <= $6
+        RETURNING next - $1 AS first
     ), given AS (
         SELECT first + ordinality - 1 AS seq, bytes, leaf, sealed
         FROM place, unnest($2::bytea[], $3::bytea[], $4::bytea[])
@@ -42,6 +45,10 @@ const APPEND: &str = "
     ), beside AS (
         INSERT INTO noticegate.clear (seq, sealed)
         SELECT seq, sealed FROM given WHERE sealed IS NOT NULL
+    ), named AS (
+        INSERT INTO noticegate.statement (name, seq)
+        SELECT DISTINCT name, first + index
+        FROM place, unnest($7::text[], $8::bigint[]) AS each (name, index)
     ), put AS (
         INSERT INTO noticegate.entry (seq, bytes, leaf) SELECT seq, bytes, leaf FROM given
     )
@@ -100,9 +107,15 @@ const MAKE_PEOPLE: &str = "
 /// The check on `pruned` undoes the statement if an entry is missing.
 const PRUNE_SOME: &str = "
     WITH gone AS (
-        DELETE FROM noticegate.entry WHERE seq >= $1 AND seq < $2 RETURNING seq, leaf
+        DELETE FROM noticegate.entry WHERE seq >= $1 AND seq < $2 RETURNING seq, bytes, leaf
+    ), stated AS (
+        SELECT DISTINCT seq FROM noticegate.statement WHERE seq >= $1 AND seq < $2
+    ), held AS (
+        INSERT INTO noticegate.kept (seq, bytes, leaf)
+        SELECT seq, bytes, leaf FROM gone WHERE seq IN (SELECT seq FROM stated)
     ), beside AS (
-        DELETE FROM noticegate.clear WHERE seq >= $1 AND seq < $2
+        DELETE FROM noticegate.clear
+        WHERE seq >= $1 AND seq < $2 AND seq NOT IN (SELECT seq FROM stated)
     )
     INSERT INTO noticegate.pruned (chunk, leaves)
     SELECT seq / 256, string_agg(leaf, ''::bytea ORDER BY seq) FROM gone GROUP BY 1";
@@ -114,7 +127,7 @@ macro_rules! stored {
         concat!(
             "SELECT seq, bytes, leaf, ",
             $sealed,
-            " FROM (SELECT * FROM noticegate.entry ",
+            " FROM (",
             $which,
             ") AS found ORDER BY seq"
         )
@@ -131,18 +144,26 @@ struct Readings {
 const READINGS: Readings = Readings {
     read: stored!(
         "(SELECT sealed FROM noticegate.clear WHERE clear.seq = found.seq)",
-        "WHERE seq >= $1 ORDER BY seq LIMIT $2"
+        "SELECT * FROM noticegate.entry WHERE seq >= $1 ORDER BY seq LIMIT $2"
     ),
     at: stored!(
         "(SELECT sealed FROM noticegate.clear WHERE clear.seq = found.seq)",
-        "WHERE seq = ANY ($1)"
+        "SELECT seq, bytes, leaf FROM noticegate.entry WHERE seq = ANY ($1)
+         UNION ALL SELECT seq, bytes, leaf FROM noticegate.kept WHERE seq = ANY ($1)"
     ),
 };
 
 /// For a role that may not see sealed text.
 const READINGS_WITHOUT_CLEAR: Readings = Readings {
-    read: stored!("NULL::bytea", "WHERE seq >= $1 ORDER BY seq LIMIT $2"),
-    at: stored!("NULL::bytea", "WHERE seq = ANY ($1)"),
+    read: stored!(
+        "NULL::bytea",
+        "SELECT * FROM noticegate.entry WHERE seq >= $1 ORDER BY seq LIMIT $2"
+    ),
+    at: stored!(
+        "NULL::bytea",
+        "SELECT seq, bytes, leaf FROM noticegate.entry WHERE seq = ANY ($1)
+         UNION ALL SELECT seq, bytes, leaf FROM noticegate.kept WHERE seq = ANY ($1)"
+    ),
 };
 
 /// A ledger in PostgreSQL.
@@ -220,17 +241,61 @@ impl Store for Postgres {
         self.link.name().to_owned()
     }
 
-    fn append(&mut self, entries: &[Append<'_>]) -> Result<u64, StoreError> {
+    fn append_knowing(
+        &mut self,
+        entries: &[Append<'_>],
+        named: &[(usize, &str)],
+        known: Option<u64>,
+    ) -> Result<Option<u64>, StoreError> {
         let bytes: Vec<&[u8]> = entries.iter().map(|entry| entry.bytes).collect();
         let leaves: Vec<&[u8]> = entries.iter().map(|entry| entry.leaf.as_slice()).collect();
         let sealed: Vec<Option<&[u8]>> = entries.iter().map(|entry| entry.clear).collect();
+        let (indices, names): (Vec<i64>, Vec<&str>) =
+            named.iter().map(|(index, name)| (number(*index), *name)).unzip();
+        let stated = indices.iter().max().map_or(0, |last| last.saturating_add(1));
         // CRASH HERE: the server has the whole statement or none of it. Without an answer nobody
         // knows which, until a new handle has claimed the writer and looked.
-        let rows = self.link.rows(APPEND, &[&number(entries.len()), &bytes, &leaves, &sealed])?;
+        let rows = self.link.rows(
+            APPEND,
+            &[
+                &number(entries.len()),
+                &bytes,
+                &leaves,
+                &sealed,
+                &stated,
+                &known.map(number),
+                &names,
+                &indices,
+            ],
+        )?;
+        match rows.first() {
+            Some(row) => self.link.number(row, 0).map(Some),
+            None if known.is_some() => Ok(None),
+            None => Err(self.link.unusable("its counter in `noticegate.head` is missing".to_owned())),
+        }
+    }
+
+    fn stated(&mut self) -> Result<u64, StoreError> {
+        let rows = self.link.rows("SELECT stated FROM noticegate.head", &[])?;
         let row = rows.first().ok_or_else(|| {
             self.link.unusable("its counter in `noticegate.head` is missing".to_owned())
         })?;
         self.link.number(row, 0)
+    }
+
+    fn stated_since(&mut self, from: u64) -> Result<Vec<(String, u64)>, StoreError> {
+        let sql = "SELECT name, seq FROM noticegate.statement WHERE seq >= $1 ORDER BY seq";
+        let rows = self.link.rows(sql, &[&number(from)])?;
+        let each = rows.iter().map(|row| Ok((self.link.column(row, 0)?, self.link.number(row, 1)?)));
+        each.collect()
+    }
+
+    fn statements(&mut self, names: &[&str]) -> Result<Vec<Stored>, StoreError> {
+        let sql = "SELECT DISTINCT seq FROM noticegate.statement WHERE name = ANY ($1)";
+        let rows = self.link.rows(sql, &[&names])?;
+        let places = rows.iter().map(|row| self.link.number(row, 0));
+        let places: Vec<u64> = places.collect::<Result<_, _>>()?;
+        self.at(&places)
     }
 
     fn is_in_place(&self) -> bool {

@@ -25,7 +25,7 @@ use super::{
 const APPLICATION_ID: i32 = 0x6e67_6c65;
 
 /// The version of the tables.
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 3;
 
 /// LIMIT: how long a commit may wait for another process that writes or copies the file.
 const BUSY: Duration = Duration::from_secs(2);
@@ -34,6 +34,9 @@ const BUSY: Duration = Duration::from_secs(2);
 /// folded beside the appends ([`Store::tidy`]) long before; 200 MB of log are what a disk must
 /// have room for if that cannot keep up.
 const LOG_PAGES: i32 = 50_000;
+
+/// The version that knew no statements.
+const BEFORE_STATEMENTS: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE entry (
@@ -51,6 +54,17 @@ const TABLES: &str = "
     CREATE TABLE policy_set (digest TEXT PRIMARY KEY, texts BLOB NOT NULL) STRICT;
     CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
     CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+";
+
+/// The tables of statements, which version 3 brought.
+const STATEMENT_TABLES: &str = "
+    CREATE TABLE statement (
+        name TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (name, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX statement_seq ON statement (seq);
+    CREATE TABLE kept (
+        seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL, leaf BLOB NOT NULL, clear BLOB
+    ) STRICT;
 ";
 
 /// An open file.
@@ -132,10 +146,20 @@ impl Sqlite {
         StoreError::Sqlite { path: self.path.clone(), source }
     }
 
-    fn try_append(&mut self, entries: &[Append<'_>]) -> rusqlite::Result<u64> {
+    fn try_append(
+        &mut self,
+        entries: &[Append<'_>],
+        named: &[(usize, &str)],
+        known: Option<u64>,
+    ) -> rusqlite::Result<Option<u64>> {
         // Immediate: the last place must not change between the look and the insert.
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if let Some(known) = known
+            && stated(&transaction)? > known
+        {
+            return Ok(None);
+        }
         let first = next_place(&transaction)?;
         {
             let mut insert = transaction.prepare_cached(
@@ -144,6 +168,12 @@ impl Sqlite {
             for (place, Append { bytes, leaf, clear }) in (first..).zip(entries) {
                 insert.execute(params![place, bytes, leaf.as_slice(), clear])?;
             }
+            let mut name = transaction.prepare_cached(
+                "INSERT INTO statement (name, seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?;
+            for (index, of) in named {
+                name.execute(params![of, number(first).saturating_add(number(*index))])?;
+            }
         }
         crash::at("written");
         // CRASH HERE: nothing of the batch is on disk, or a torn tail of the log that SQLite cuts
@@ -151,7 +181,7 @@ impl Sqlite {
         transaction.commit()?;
         // CRASH HERE: the whole batch is durable. Intents in it may have been disclosed; those
         // without an outcome are closed as `unknown`.
-        Ok(first)
+        Ok(Some(first))
     }
 
     fn select<T>(
@@ -215,6 +245,10 @@ impl Sqlite {
                 keep.execute(params![chunk, leaves.concat()])?;
             }
         }
+        // What was stated holds for as long as there is something it is about.
+        let keep = "INSERT INTO kept SELECT seq, bytes, leaf, clear FROM entry
+                    WHERE seq < ?1 AND seq IN (SELECT seq FROM statement WHERE seq < ?1)";
+        transaction.execute(keep, [before])?;
         transaction.execute("DELETE FROM entry WHERE seq < ?1", [before])?;
         transaction.commit()
     }
@@ -225,8 +259,35 @@ impl Store for Sqlite {
         self.path.display().to_string()
     }
 
-    fn append(&mut self, entries: &[Append<'_>]) -> Result<u64, StoreError> {
-        self.try_append(entries).map_err(|error| self.error(error))
+    fn append_knowing(
+        &mut self,
+        entries: &[Append<'_>],
+        named: &[(usize, &str)],
+        known: Option<u64>,
+    ) -> Result<Option<u64>, StoreError> {
+        self.try_append(entries, named, known).map_err(|error| self.error(error))
+    }
+
+    fn stated(&mut self) -> Result<u64, StoreError> {
+        stated(&self.connection).map_err(|error| self.error(error))
+    }
+
+    fn stated_since(&mut self, from: u64) -> Result<Vec<(String, u64)>, StoreError> {
+        let sql = "SELECT name, seq FROM statement WHERE seq >= ?1 ORDER BY seq";
+        self.select(sql, [number(from)], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn statements(&mut self, names: &[&str]) -> Result<Vec<Stored>, StoreError> {
+        let mut places = Vec::new();
+        for name in names {
+            let run = || -> rusqlite::Result<Vec<u64>> {
+                let sql = "SELECT seq FROM statement WHERE name = ?1";
+                let mut statement = self.connection.prepare_cached(sql)?;
+                statement.query_map([name], |row| row.get(0))?.collect()
+            };
+            places.extend(run().map_err(|error| self.error(error))?);
+        }
+        self.at(&places)
     }
 
     fn is_in_place(&self) -> bool {
@@ -248,7 +309,8 @@ impl Store for Sqlite {
     }
 
     fn at(&mut self, places: &[u64]) -> Result<Vec<Stored>, StoreError> {
-        let sql = "SELECT seq, bytes, leaf, clear FROM entry WHERE seq = ?1";
+        let sql = "SELECT seq, bytes, leaf, clear FROM entry WHERE seq = ?1
+                   UNION ALL SELECT seq, bytes, leaf, clear FROM kept WHERE seq = ?1";
         let mut places = places.to_vec();
         places.sort_unstable();
         places.dedup();
@@ -338,6 +400,7 @@ impl Store for Sqlite {
     fn erase_clear(&mut self, places: &[u64]) -> Result<(), StoreError> {
         for place in places {
             self.execute("UPDATE entry SET clear = NULL WHERE seq = ?1", [number(*place)])?;
+            self.execute("UPDATE kept SET clear = NULL WHERE seq = ?1", [number(*place)])?;
         }
         self.fold_log();
         Ok(())
@@ -452,6 +515,11 @@ fn first_place(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(chunks.saturating_mul(TILE_LEAVES))
 }
 
+fn stated(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut last = connection.prepare_cached("SELECT coalesce(max(seq) + 1, 0) FROM statement")?;
+    last.query_row([], |row| row.get(0))
+}
+
 fn next_place(connection: &Connection) -> rusqlite::Result<u64> {
     let mut last = connection.prepare_cached("SELECT max(seq) FROM entry")?;
     match last.query_row([], |row| row.get::<_, Option<u64>>(0))? {
@@ -490,7 +558,13 @@ fn set_up(connection: &Connection, path: &Path, access: Access) -> Result<(), St
     {
         return Err(unusable(path, "it is not a ledger, but another file"));
     }
-    if tables > 0 && number("user_version")? != i64::from(SCHEMA_VERSION) {
+    let version = number("user_version")?;
+    let is_older = tables > 0 && version == BEFORE_STATEMENTS;
+    if is_older && access == Access::Read {
+        let problem = "it was written by an older noticegate; run `noticegate ledger migrate`";
+        return Err(unusable(path, problem));
+    }
+    if tables > 0 && !is_older && version != i64::from(SCHEMA_VERSION) {
         return Err(unusable(
             path,
             "it was written by another version of noticegate: name another file, and keep this one",
@@ -516,9 +590,16 @@ fn set_up(connection: &Connection, path: &Path, access: Access) -> Result<(), St
              PRAGMA application_id = {APPLICATION_ID};
              PRAGMA user_version = {SCHEMA_VERSION};
              {TABLES}
+             {STATEMENT_TABLES}
              COMMIT;"
         );
         connection.execute_batch(&create).map_err(sqlite)?;
+    }
+    if is_older {
+        let bring = format!(
+            "BEGIN IMMEDIATE; PRAGMA user_version = {SCHEMA_VERSION}; {STATEMENT_TABLES} COMMIT;"
+        );
+        connection.execute_batch(&bring).map_err(sqlite)?;
     }
     Ok(())
 }

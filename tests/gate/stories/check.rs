@@ -27,7 +27,7 @@ recipient = [
   { id = "police", name = "the police" },
   { id = "supplier", name = "suppliers" },
 ]
-line = [{ id = "surgery", name = "the surgery", numbers = ["+13055550101"] }]
+line = [{ id = "surgery", name = "the surgery", numbers = ["+14045550101"] }]
 label = [{ id = "health", name = "calls about health" }]
 department = [{ id = "front-desk", name = "the front desk" }]
 call-type = [{ id = "booking", name = "bookings" }]
@@ -700,13 +700,13 @@ fn a_parent_is_known_and_nothing_is_above_itself() {
 
 #[test]
 fn a_bad_number_is_told_without_the_number() {
-    for bad in ["13055550101", "+1305555010x", "+123456", "+1234567890123456", "surgery", ""] {
-        let problem = broken_vocabulary("+13055550101", bad);
+    for bad in ["14045550101", "+1404555010x", "+123456", "+1234567890123456", "surgery", ""] {
+        let problem = broken_vocabulary("+14045550101", bad);
         let message = "a number of line `surgery` is not `+` and 7 to 15 digits";
         assert_eq!(problem.to_string(), format!("vocabulary.toml:15: {message}"));
         assert_eq!((problem.notes.len(), problem.help), (0, None));
     }
-    let second = "},\n  { id = \"other\", name = \"x\", numbers = [\"+13055550101\"] }]\nlabel";
+    let second = "},\n  { id = \"other\", name = \"x\", numbers = [\"+14045550101\"] }]\nlabel";
     let problem = broken_vocabulary("}]\nlabel", second);
     let message = "the number belongs to another line, too";
     assert_eq!(problem.to_string(), format!("vocabulary.toml:16: {message}"));
@@ -1215,7 +1215,7 @@ fn a_name_cannot_turn_the_text_of_a_derived_file_around() {
 
 #[test]
 fn a_number_is_not_printed_where_the_list_is_forgotten() {
-    let vocabulary = changed(VOCABULARY, "[\"+13055550101\"]", "\"+13055550101\"");
+    let vocabulary = changed(VOCABULARY, "[\"+14045550101\"]", "\"+14045550101\"");
     let problems = with(&vocabulary, EFFECTIVE, TEXT, CLAUSES).load().unwrap_err();
     assert!(!problems[0].message.contains("3055550101"), "{}", problems[0].message);
 }

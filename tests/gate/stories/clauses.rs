@@ -11,7 +11,7 @@ purpose = [
 role = [{ id = "analyst", name = "analysts" }, { id = "trainer", name = "trainers" }]
 recipient = [{ id = "police", name = "the police" }]
 label = [{ id = "health", name = "calls about health" }, { id = "card", name = "payments" }]
-line = [{ id = "clinic", name = "the clinic", numbers = ["+13055550142"], labels = ["health"] }]
+line = [{ id = "clinic", name = "the clinic", numbers = ["+14045550142"], labels = ["health"] }]
 "#;
 
 const FROM: &str = "effective = \"2026-01-01T00:00:00Z\"";

@@ -50,8 +50,8 @@ recipient = [
   { id = 'person', name = 'people who were on the call' },
 ]
 line = [
-  { id = 'shop', name = 'the shop line', numbers = ['+13055550101'], call-type = 'sale' },
-  { id = 'clinic', name = 'the clinic', numbers = ['+13055550102'], labels = ['health'] },
+  { id = 'shop', name = 'the shop line', numbers = ['+14045550101'], call-type = 'sale' },
+  { id = 'clinic', name = 'the clinic', numbers = ['+14045550102'], labels = ['health'] },
 ]
 call-type = [{ id = 'sale', name = 'sales calls' }, { id = 'help', name = 'help calls' }]
 label = [

@@ -22,7 +22,7 @@ use crate::support::world::{NUMBER, of_kind};
 use crate::support::{Client, World, WorldSettings};
 
 /// The other end of every call of the world's history.
-const BOTH: &str = "+13055550188";
+const BOTH: &str = "+14045550188";
 /// What a spreadsheet would compute.
 const FORMULA: &str = "=cmd()";
 /// Everything that tells of people in the world's history.
@@ -282,7 +282,7 @@ async fn what_was_not_disclosed_is_not_accounted_for() {
     assert!(!full.contains("kim"), "{full}");
     assert!(full.contains("there were 3 disclosures"), "{full}");
     assert!(!full.contains(OLD) && full.contains(AUTUMN));
-    let nobody = done(&world, &["ledger", "subject", "+13055559999"]);
+    let nobody = done(&world, &["ledger", "subject", "+14045559999"]);
     assert!(nobody.contains("Nothing was disclosed."), "{nobody}");
     let entries = world.read_entries();
     let accountings = of_kind(&entries, "accounting");

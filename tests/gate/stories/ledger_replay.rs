@@ -35,7 +35,7 @@ fn calls() -> Vec<SampleRecording> {
         call(3, "2025-03-01T09:15:02Z"),
         call(4, "2024-06-01T09:15:02Z"),
         SampleRecording { direction: Direction::OutboundApi, ..call(5, "2026-10-03T09:15:02Z") },
-        SampleRecording { to: "+13055550177".to_owned(), ..call(6, "2025-10-03T09:15:02Z") },
+        SampleRecording { to: "+14045550177".to_owned(), ..call(6, "2025-10-03T09:15:02Z") },
         SampleRecording { channels: 1, call_sid: None, ..call(7, "2026-10-03T09:15:02Z") },
         SampleRecording { status: RecordingStatus::Processing, ..call(8, "2026-11-20T09:15:02Z") },
         call(9, "2026-11-20T09:15:02Z"),
@@ -375,7 +375,7 @@ async fn a_draft_is_told_exactly_what_it_would_change() {
     }
     let (code, value) = replayed(&world, &other, &["--purpose", "rights-request"]);
     assert_eq!((code, &value["decisions"]), (0, &1.into()));
-    let words = ["replay", "--policies", other.to_str().unwrap(), "--number", "+13055559999"];
+    let words = ["replay", "--policies", other.to_str().unwrap(), "--number", "+14045559999"];
     assert_eq!(tell(&world, &words).code, 0, "about nobody, nothing changes");
     let human = tell(&world, &["replay", "--policies", other.to_str().unwrap()]);
     for said in ["Would be refused:", "Would be permitted:", "2 refusals had no proven caller"] {

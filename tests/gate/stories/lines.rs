@@ -12,8 +12,8 @@ const SUPPORT: &str = "RE0000000000000000000000000000001a";
 const SALES: &str = "RE0000000000000000000000000000001b";
 const ELSEWHERE: &str = "RE0000000000000000000000000000001c";
 const BETWEEN: &str = "RE0000000000000000000000000000001d";
-const SUPPORT_NUMBER: &str = "+13055550188";
-const SALES_NUMBER: &str = "+13055550177";
+const SUPPORT_NUMBER: &str = "+14045550188";
+const SALES_NUMBER: &str = "+14045550177";
 
 fn call(sid: &str, from: &str, to: &str) -> SampleRecording {
     let call = sid.replace("RE", "CA");
@@ -36,9 +36,9 @@ fn only_support(folder: &Path) {
 async fn a_clause_for_one_line_is_held_to_the_numbers_of_the_call() {
     let settings = WorldSettings {
         recordings: vec![
-            call(SUPPORT, "+13055550123", SUPPORT_NUMBER),
-            call(SALES, "+13055550123", SALES_NUMBER),
-            call(ELSEWHERE, "+13055550123", "+13055550199"),
+            call(SUPPORT, "+14045550123", SUPPORT_NUMBER),
+            call(SALES, "+14045550123", SALES_NUMBER),
+            call(ELSEWHERE, "+14045550123", "+14045550199"),
             call(BETWEEN, SALES_NUMBER, SUPPORT_NUMBER),
         ],
         policies: only_support,

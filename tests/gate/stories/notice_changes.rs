@@ -37,9 +37,9 @@ recipient = [
   { id = "police", name = "the police" },
 ]
 line = [
-  { id = "orders", name = "the order line", numbers = ["+13055550101"] },
-  { id = "helpdesk", name = "the help desk", numbers = ["+13055550102"] },
-  { id = "partner-desk", name = "the desks of our partners", numbers = ["+13055550103"] },
+  { id = "orders", name = "the order line", numbers = ["+14045550101"] },
+  { id = "helpdesk", name = "the help desk", numbers = ["+14045550102"] },
+  { id = "partner-desk", name = "the desks of our partners", numbers = ["+14045550103"] },
 ]
 call-type = [
   { id = "sales", name = "sales calls" },

@@ -780,10 +780,10 @@ async fn an_answer_has_the_gates_own_headers_and_no_others() {
     // Beside what the stand-in sends of Twilio's own.
     let pairs = [
         ("set-cookie", "upstream=1"),
-        ("content-disposition", "attachment; filename=\"+13055550123.wav\""),
+        ("content-disposition", "attachment; filename=\"+14045550123.wav\""),
         ("link", "<https://media.twiliocdn.com/x?sig=1>; rel=canonical"),
         ("content-location", "https://media.twiliocdn.com/x?sig=2"),
-        ("x-amz-meta-caller", "+13055550123"),
+        ("x-amz-meta-caller", "+14045550123"),
         ("server", "AmazonS3"),
         ("via", "1.1 upstream"),
         ("alt-svc", "h3=\":443\""),

@@ -116,8 +116,8 @@ fn recordings() -> Vec<SampleRecording> {
             duration_seconds: 4,
             channels: 2,
             audio: SampleAudio::Bytes { wav: bytes(WAV), mp3: bytes(MP3) },
-            from: "+13055550123".to_owned(),
-            to: if sells { "+13055550177" } else { "+13055550188" }.to_owned(),
+            from: "+14045550123".to_owned(),
+            to: if sells { "+14045550177" } else { "+14045550188" }.to_owned(),
             ..SampleRecording::default()
         }
     };

@@ -216,7 +216,7 @@ fn of_the_call() -> Pairs {
         ("CallStatus", "completed"),
         ("Direction", "inbound"),
         ("From", NUMBER),
-        ("To", "+13055550188"),
+        ("To", "+14045550188"),
     ])
 }
 

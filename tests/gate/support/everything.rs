@@ -49,8 +49,8 @@ fn recordings() -> Vec<SampleRecording> {
         channels: 2,
         status,
         audio: SampleAudio::Zeros { length: 1000 },
-        from: "+13055550123".to_owned(),
-        to: "+13055550188".to_owned(),
+        from: "+14045550123".to_owned(),
+        to: "+14045550188".to_owned(),
         ..SampleRecording::default()
     };
     let encrypted =
@@ -94,8 +94,8 @@ fn of_voice(account: &mut StandInAccount) {
     account.messages = vec![SampleMessage {
         sid: sid("MM", 1),
         direction: MessageDirection::Inbound,
-        from: "+13055550123".to_owned(),
-        to: "+13055550188".to_owned(),
+        from: "+14045550123".to_owned(),
+        to: "+14045550188".to_owned(),
         sent_at: created_at,
         body: "Look.".to_owned(),
         media: vec![SampleMedia {

@@ -44,7 +44,7 @@ pub fn path_of(which: usize, extension: &str) -> String {
 
 /// The telephone number that called in one of the sample's recordings.
 pub fn number(which: usize) -> String {
-    format!("+1305555{:04}", 7_100 + which)
+    format!("+1404555{:04}", 7_100 + which)
 }
 
 /// The sample's recordings, of three weeks ago by the clock on the wall.

@@ -32,7 +32,7 @@ pub const NOW: &str = "2026-11-23T12:00:00Z";
 /// The upstream credential; no caller, log or entry may ever hold it.
 pub const UPSTREAM_SECRET: &str = "5ec2e7f00d5ec2e7f00d5ec2e7f00d00";
 /// A number that a Call resource holds; no caller, log or entry may ever hold it.
-pub const NUMBER: &str = "+13055550123";
+pub const NUMBER: &str = "+14045550123";
 
 /// Where a world's ledger lies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -345,7 +345,7 @@ pub fn recording(sid: &str, started_at: &str) -> SampleRecording {
         status: RecordingStatus::Completed,
         audio: SampleAudio::Conversation,
         from: NUMBER.to_owned(),
-        to: "+13055550188".to_owned(),
+        to: "+14045550188".to_owned(),
         ..SampleRecording::default()
     }
 }

@@ -23,18 +23,19 @@ $$;
 
 GRANT USAGE ON SCHEMA noticegate TO noticegate_reader, noticegate_sealed;
 GRANT SELECT ON noticegate.migration, noticegate.head, noticegate.entry, noticegate.pruned,
-    noticegate.writer, noticegate.policy_set, noticegate.property, noticegate.checkpoint
-    TO noticegate_reader;
+    noticegate.writer, noticegate.policy_set, noticegate.property, noticegate.checkpoint,
+    noticegate.statement, noticegate.kept TO noticegate_reader;
 GRANT SELECT ON noticegate.clear, noticegate.person TO noticegate_sealed;
 
 GRANT noticegate_reader, noticegate_sealed TO noticegate_gate;
 GRANT INSERT ON noticegate.entry, noticegate.clear, noticegate.writer, noticegate.person,
-    noticegate.policy_set, noticegate.property, noticegate.checkpoint TO noticegate_gate;
-GRANT UPDATE (next) ON noticegate.head TO noticegate_gate;
+    noticegate.policy_set, noticegate.property, noticegate.checkpoint, noticegate.statement
+    TO noticegate_gate;
+GRANT UPDATE (next, stated) ON noticegate.head TO noticegate_gate;
 GRANT UPDATE (floor, retired) ON noticegate.writer TO noticegate_gate;
 GRANT UPDATE (note), DELETE ON noticegate.checkpoint TO noticegate_gate;
 
 GRANT noticegate_gate TO noticegate_clerk;
-GRANT INSERT ON noticegate.pruned TO noticegate_clerk;
+GRANT INSERT ON noticegate.pruned, noticegate.kept TO noticegate_clerk;
 GRANT DELETE ON noticegate.entry, noticegate.clear TO noticegate_clerk;
 GRANT UPDATE (blind, key) ON noticegate.person TO noticegate_clerk;

@@ -1,0 +1,310 @@
+//! The register: statements among the entries, found by name, for decisions to read.
+//!
+//! A statement is an entry like any other, and beside it the store keeps the names under which it
+//! is found. One thread of each gate reads statements for whoever decides, and looks four times a
+//! second whether other processes have stated anything ([`News`]). That is for speed alone: no
+//! intent becomes an entry behind a statement that its decision did not know, because the store
+//! itself refuses to append it (`writer.rs`).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::{oneshot, watch};
+
+use super::commit::{person_of_name, person_of_number};
+use super::keys::Sealing;
+use super::people::{Opener, Sealed, as_value};
+use super::store::{Access, Place, Store, StoreError, Stored};
+use super::writer::full;
+use crate::facts::{Basis, FactsError, Key, Recorded, RegisterName, Statement, Who};
+
+/// How often it is looked what others have stated.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// LIMIT: names of which it is kept when something was last said under them. Facts that are older
+/// than what was forgotten are read again.
+const NAMES_MAX: usize = 200_000;
+
+/// The name under which a key is kept: of a person it tells nothing.
+pub(super) fn name(sealing: &Sealing, key: &Key) -> RegisterName {
+    let blind = |kind: &str, who: &Who| {
+        let person = match who {
+            Who::Number(number) => person_of_number(number),
+            Who::Name(name) => person_of_name(name),
+        };
+        format!("{kind}:{}", URL_SAFE_NO_PAD.encode(sealing.blind(&person)))
+    };
+    match key {
+        Key::Media(sid) => sid.to_string(),
+        Key::Line(line) => format!("line:{line}"),
+        Key::Person(who) => blind("person", who),
+        Key::Mentioned(who) => blind("of", who),
+        Key::Case(id) => format!("case:{id}"),
+        Key::Hold(id) => format!("hold:{id}"),
+    }
+    .into()
+}
+
+/// What was stated lately, as far as this gate knows.
+#[derive(Debug)]
+pub(super) struct News {
+    /// The place after the last statement that is known.
+    head: AtomicU64,
+    changed: Mutex<Changed>,
+    tell: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Changed {
+    /// When something was last said under a name.
+    names: HashMap<RegisterName, u64>,
+    /// Of what was said before this place, nothing is known.
+    floor: u64,
+}
+
+impl News {
+    pub(super) fn new(head: u64) -> Self {
+        let changed = Changed { names: HashMap::new(), floor: head };
+        let (tell, _) = watch::channel(head);
+        Self { head: AtomicU64::new(head), changed: Mutex::new(changed), tell }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place after the last statement that is known.
+    pub(super) fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// Learns of statements. `head` is the place after the last of them.
+    pub(super) fn take(&self, said: impl IntoIterator<Item = (RegisterName, u64)>, head: u64) {
+        let mut changed = self.lock();
+        for (name, place) in said {
+            let last = changed.names.entry(name).or_default();
+            *last = place.max(*last);
+        }
+        if changed.names.len() > NAMES_MAX {
+            *changed = Changed { names: HashMap::new(), floor: head };
+        }
+        self.head.fetch_max(head, Ordering::AcqRel);
+        drop(changed);
+        self.tell.send_replace(self.head());
+    }
+
+    /// Learns of what a store has and this gate does not know.
+    pub(super) fn look(&self, store: &mut dyn Store) -> Result<(), StoreError> {
+        let (head, stated) = (self.head(), store.stated()?);
+        if stated > head {
+            let said = store.stated_since(head)?;
+            let head = said.iter().map(|(_, place)| place + 1).max().unwrap_or(stated).max(stated);
+            self.take(said.into_iter().map(|(name, place)| (name.into(), place)), head);
+        }
+        Ok(())
+    }
+
+    /// False if something was said under these names that facts on this basis do not know.
+    pub(super) fn is_current(&self, basis: &Basis) -> bool {
+        if basis.seen >= self.head() {
+            return true;
+        }
+        let changed = self.lock();
+        let later = |name: &RegisterName| changed.names.get(name).is_some_and(|at| *at >= basis.seen);
+        basis.seen >= changed.floor && !basis.names.iter().any(later)
+    }
+
+    /// Tells of each change.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.tell.subscribe()
+    }
+}
+
+/// What is asked of the thread.
+struct Wanted {
+    names: Vec<RegisterName>,
+    answer: oneshot::Sender<Result<(Vec<Recorded>, u64), String>>,
+}
+
+/// The handle on the thread.
+#[derive(Debug)]
+pub(super) struct Register {
+    wanted: Option<mpsc::Sender<Wanted>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Register {
+    /// Starts it.
+    pub(super) fn start(
+        place: Place,
+        sealing: Arc<Sealing>,
+        news: Arc<News>,
+    ) -> std::io::Result<Self> {
+        let (wanted, asked) = mpsc::channel();
+        let mut reader = Reader { place, store: None, opener: Opener::new(sealing), news };
+        let thread = std::thread::Builder::new().name("register".to_owned());
+        let thread = thread.spawn(move || reader.serve(&asked))?;
+        Ok(Self { wanted: Some(wanted), thread: Some(thread) })
+    }
+
+    /// Everything that was said under these names before the place that is answered with.
+    pub(super) async fn statements(
+        &self,
+        names: Vec<RegisterName>,
+    ) -> Result<(Vec<Recorded>, u64), FactsError> {
+        let gone = || FactsError::Register("its thread has ended; restart the gate".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let wanted = self.wanted.as_ref().ok_or_else(gone)?;
+        wanted.send(Wanted { names, answer }).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?.map_err(FactsError::Register)
+    }
+}
+
+impl Drop for Register {
+    fn drop(&mut self) {
+        self.wanted = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Reader {
+    place: Place,
+    /// `None` until it is opened, and after an error.
+    store: Option<Box<dyn Store>>,
+    opener: Opener,
+    news: Arc<News>,
+}
+
+impl Reader {
+    fn serve(&mut self, asked: &mpsc::Receiver<Wanted>) {
+        loop {
+            match asked.recv_timeout(LOOK) {
+                Ok(Wanted { names, answer }) => {
+                    let read = self.on_store(|reader, store| reader.read(store, &names));
+                    let _ = answer.send(read);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let looked = self.on_store(|reader, store| reader.news.look(store));
+                    if let Err(error) = looked {
+                        tracing::debug!(error, "the register cannot be read");
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Does something with the store, which is opened for it if need be and closed by an error.
+    fn on_store<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self, &mut dyn Store) -> Result<T, StoreError>,
+    ) -> Result<T, String> {
+        let mut store = match self.store.take() {
+            Some(store) => store,
+            None => self.place.open(Access::Read).map_err(|error| full(&error))?,
+        };
+        // A file that was replaced is not the ledger any more.
+        if !store.is_in_place() {
+            return Err("the ledger was removed or replaced".to_owned());
+        }
+        let done = act(self, &mut *store).map_err(|error| full(&error))?;
+        self.store = Some(store);
+        Ok(done)
+    }
+
+    fn read(
+        &mut self,
+        store: &mut dyn Store,
+        names: &[RegisterName],
+    ) -> Result<(Vec<Recorded>, u64), StoreError> {
+        // First how far, then what: so nothing before that place can be missing.
+        let stated = store.stated()?;
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let found = store.statements(&names)?;
+        self.opener.forget();
+        Ok((open(store, &mut self.opener, &found)?, stated))
+    }
+}
+
+/// Reads statements out of their entries.
+///
+/// # Errors
+/// [`StoreError`] if people's keys cannot be read, or an entry is no statement: then nothing may be
+/// decided by what is left of them.
+pub(super) fn open(
+    store: &mut dyn Store,
+    opener: &mut Opener,
+    found: &[Stored],
+) -> Result<Vec<Recorded>, StoreError> {
+    let sealed: Vec<Option<Sealed>> =
+        found.iter().map(|stored| stored.clear.as_deref().and_then(Sealed::read)).collect();
+    opener.prepare(store, sealed.iter().flatten())?;
+    let each = found.iter().zip(&sealed).map(|(stored, sealed)| {
+        recorded(stored, sealed.as_ref(), opener).ok_or_else(|| StoreError::Unusable {
+            name: store.name(),
+            problem: format!("entry {} is no statement that can be read", stored.seq),
+        })
+    });
+    each.collect()
+}
+
+/// What is read of an entry that is a statement.
+#[derive(Deserialize)]
+struct Skeleton {
+    #[serde(default)]
+    about: Vec<Value>,
+    c: Option<Value>,
+    id: String,
+    line: Option<Value>,
+    said: Map<String, Value>,
+}
+
+fn recorded(stored: &Stored, sealed: Option<&Sealed>, opener: &Opener) -> Option<Recorded> {
+    let Skeleton { about, c, id, line, said: mut form } =
+        serde_json::from_slice(&stored.bytes).ok()?;
+    let opened = sealed.map(|sealed| as_value(&opener.groups(&id, sealed))).unwrap_or_default();
+    let has_participant = c.as_ref().is_some_and(|c| c.get("subject").is_some());
+    let participant = opened.pointer("/subject/0").cloned();
+    let erased = has_participant && participant.is_none();
+    form.insert("about".to_owned(), about.into());
+    if let Some(line) = line {
+        form.insert("line".to_owned(), line);
+    }
+    if has_participant {
+        let nobody = || json!({"name": "erased"});
+        form.insert("participant".to_owned(), participant.unwrap_or_else(nobody));
+    }
+    if let Some(hold) = form.get_mut("hold").and_then(Value::as_object_mut) {
+        let reason = opened.pointer("/said/reason").cloned().unwrap_or_else(|| "erased".into());
+        hold.insert("reason".to_owned(), reason);
+    }
+    let mut statement: Statement = serde_json::from_value(form.into()).ok()?;
+    if erased {
+        statement.participant = None;
+    }
+    Some(Recorded { seq: stored.seq, statement, erased })
+}
+
+/// A statement as it stands in its entry: without the person, and without words that may name one.
+pub(super) fn said(statement: &Statement) -> Value {
+    let mut form = serde_json::to_value(statement).unwrap_or_default();
+    if let Some(form) = form.as_object_mut() {
+        for apart in ["about", "line", "participant"] {
+            form.shift_remove(apart);
+        }
+        if let Some(hold) = form.get_mut("hold").and_then(Value::as_object_mut) {
+            hold.shift_remove("reason");
+        }
+    }
+    form
+}
