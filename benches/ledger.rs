@@ -289,7 +289,7 @@ fn recording(number: u64) -> String {
 }
 
 fn number(number: u64) -> String {
-    format!("+1305{:07}", number * 37 % 5_000_000)
+    format!("+1404{:07}", number * 37 % 5_000_000)
 }
 
 fn question(number_of: u64) -> Question {

@@ -6,6 +6,7 @@
 
 mod callback;
 mod list;
+mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -87,6 +88,22 @@ enum No {
     Upstream(UpstreamError),
 }
 
+/// LIMIT: how often a request is decided about, because each time something was said of the recording
+/// before it was on record. Then the caller may try again.
+const DECISIONS_MAX: usize = 4;
+
+/// Decides again what was overtaken by a statement on its way to the ledger.
+async fn again<T, F: Future<Output = Result<T, No>>>(mut decide: impl FnMut() -> F) -> Result<T, No> {
+    let mut answer = decide().await;
+    for _ in 1..DECISIONS_MAX {
+        match answer {
+            Err(No::Ledger(AppendError::Stale)) => answer = decide().await,
+            answer => return answer,
+        }
+    }
+    answer
+}
+
 /// A request of somebody known, for something of an account that is served.
 struct Admitted {
     caller: Arc<Caller>,
@@ -117,9 +134,9 @@ impl Worker {
         let answered = async {
             let known = self.identify(&parts, has_body, peer, form).await?;
             match (known.asked.verb, known.asked.target.media.serves()) {
-                (Verb::Delete, _) => self.delete(known).await,
-                (_, Serves::Page { .. }) => self.list(known).await,
-                _ => self.disclose(known).await,
+                (Verb::Delete, _) => again(|| self.delete(&known)).await,
+                (_, Serves::Page { .. }) => again(|| self.list(&known)).await,
+                _ => again(|| self.disclose(&known)).await,
             }
         };
         let mut response = match answered.await {
@@ -130,36 +147,38 @@ impl Worker {
         response
     }
 
-    async fn disclose(&self, known: Admitted) -> Result<Response<ReplyBody>, No> {
+    async fn disclose(&self, known: &Admitted) -> Result<Response<ReplyBody>, No> {
         let media = known.asked.target.media;
-        let facts = self.gather(&known, media, None).await?;
-        let lock = self.unlock(&known, media, &facts)?;
-        let permit = self.decide(&known, media, facts, &lock)?;
+        let facts = self.gather(known, media, None).await?;
+        let lock = self.unlock(known, media, &facts)?;
+        let question = known.question(media, Arc::clone(&facts), &lock, &self.gate.clock);
+        let permit = self.decide(known, media, facts, &lock)?;
         crash::at("decided");
-        let (intent, pledge) = self.record(&known, permit)?;
+        let (intent, pledge) = self.record(known, permit)?;
         // The entry travels to the disk while the upstream is asked. What upstream answers stays
         // sealed until the entry is durable; if it cannot be made so, the answer is thrown away.
-        let ticket = self.tickets(&known);
+        let ticket = self.tickets(known);
         let wanted = known.wanted(&ticket, &lock);
         let fetched = async { Ok(self.upstream.ask(&known.site, &intent, &wanted).await) };
         let (sealed, receipt) = tokio::try_join!(fetched, pledge.durable()).map_err(No::Ledger)?;
         let (disclosure, answer) = sealed.open(receipt);
-        Ok(respond::disclose(disclosure, answer, known.form))
+        let revoked = self.gate.revoked(question);
+        Ok(respond::disclose(disclosure, answer, known.form, Some(revoked)))
     }
 
     /// Deletes at Twilio. Here the entry is durable before Twilio is asked.
-    async fn delete(&self, known: Admitted) -> Result<Response<ReplyBody>, No> {
+    async fn delete(&self, known: &Admitted) -> Result<Response<ReplyBody>, No> {
         let media = known.asked.target.media;
-        let facts = self.gather(&known, media, None).await?;
-        let permit = self.decide(&known, media, facts, &PLAIN)?;
-        let (intent, pledge) = self.record(&known, permit)?;
+        let facts = self.gather(known, media, None).await?;
+        let permit = self.decide(known, media, facts, &PLAIN)?;
+        let (intent, pledge) = self.record(known, permit)?;
         let receipt = pledge.durable().await.map_err(No::Ledger)?;
         let deleted = self.upstream.delete(&known.site, &intent, receipt).await;
         if let Some(subject) = media.subject() {
             self.gate.facts.forget(subject).await;
             self.gate.facts.forget(subject.even_deleted()).await;
         }
-        Ok(respond::disclose(deleted.0, deleted.1, known.form))
+        Ok(respond::disclose(deleted.0, deleted.1, known.form, None))
     }
 
     async fn identify(

@@ -27,7 +27,7 @@ use crate::identity::{Stranger, Unadmitted};
 use crate::ledger::{Ending, EntryId, OpenDisclosure};
 use crate::media::{Confusion, TargetError};
 use crate::policy::{Ground, Reason, Refusal};
-use crate::stream::ReplyBody;
+use crate::stream::{ReplyBody, Revoked};
 use crate::upstream::{NoSite, Opened, Outline, UpstreamError};
 use crate::webhook::WebhookError;
 
@@ -437,6 +437,7 @@ pub fn disclose(
     mut disclosure: OpenDisclosure,
     answer: Result<Opened, UpstreamError>,
     caller: CallerForm,
+    revoked: Option<Revoked>,
 ) -> Response<ReplyBody> {
     let entry = disclosure.id();
     let opened = match answer {
@@ -456,7 +457,7 @@ pub fn disclose(
     };
     disclosure.answer(opened.status, first, whole.filter(|_| matches!(opened.status, 200 | 206)));
     let mut response = head(&opened, Some(entry));
-    *response.body_mut() = ReplyBody::disclosure(opened.body, disclosure);
+    *response.body_mut() = ReplyBody::disclosure(opened.body, disclosure, revoked);
     response
 }
 

@@ -15,15 +15,23 @@ use crate::ledger::{Ending, OpenDisclosure};
 use crate::upstream::{BodyError, MediaBody};
 
 /// A body for a caller.
-#[derive(Debug)]
 pub struct ReplyBody(Kind);
 
-#[derive(Debug)]
+impl std::fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReplyBody")
+    }
+}
+
+/// Is over when what a body holds is no longer permitted.
+pub type Revoked = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 enum Kind {
     Text(Bytes),
     Disclosure {
         body: MediaBody,
         disclosure: Option<OpenDisclosure>,
+        revoked: Option<Revoked>,
     },
     /// A page of a list, and what it discloses of each item, in bytes.
     Page {
@@ -41,12 +49,16 @@ impl ReplyBody {
 
     /// Bytes of a recording, with the disclosure that pays for them.
     #[must_use]
-    pub fn disclosure(body: MediaBody, disclosure: OpenDisclosure) -> Self {
+    pub fn disclosure(
+        body: MediaBody,
+        disclosure: OpenDisclosure,
+        revoked: Option<Revoked>,
+    ) -> Self {
         if body.is_over() {
             disclosure.close(Ending::Complete);
             return Self::text(Bytes::new());
         }
-        Self(Kind::Disclosure { body, disclosure: Some(disclosure) })
+        Self(Kind::Disclosure { body, disclosure: Some(disclosure), revoked })
     }
 
     /// A page of a list, with the disclosures that pay for its items.
@@ -71,7 +83,18 @@ impl Body for ReplyBody {
         let (body, disclosure) = match &mut self.0 {
             Kind::Text(text) if text.is_empty() => return Poll::Ready(None),
             Kind::Text(text) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
-            Kind::Disclosure { body, disclosure } => (body, disclosure),
+            Kind::Disclosure { body, disclosure, revoked } => {
+                if let Some(over) = revoked
+                    && over.as_mut().poll(cx).is_ready()
+                {
+                    *revoked = None;
+                    if let Some(disclosure) = disclosure.take() {
+                        disclosure.close(Ending::Revoked);
+                    }
+                    return Poll::Ready(Some(Err(BodyError::Revoked)));
+                }
+                (body, disclosure)
+            }
             Kind::Page { body, disclosures } => {
                 let next = ready!(body.poll_bytes(cx));
                 // A page lies in memory and leaves it in one piece.
@@ -95,6 +118,7 @@ impl Body for ReplyBody {
             None => Some(Ending::Complete),
             Some(Err(BodyError::Cut | BodyError::Silent)) => Some(Ending::UpstreamCut),
             Some(Err(BodyError::TooLong)) => Some(Ending::TooLong),
+            Some(Err(BodyError::Revoked)) => Some(Ending::Revoked),
         };
         if let Some(ending) = ending
             && let Some(disclosure) = disclosure.take()

@@ -21,7 +21,7 @@ name = "trainers"
 [[line]]
 id = "support"
 name = "the support line"
-numbers = ["+13055550188"]
+numbers = ["+14045550188"]
 [[label]]
 id = "health"
 name = "calls about health"

@@ -181,7 +181,7 @@ Paste these into another terminal, in the folder where you started the demo.
 
 6. The caller on that call asks what was heard of it, and whether anybody changed the record since:
 
-    {program} ledger subject '+1 305 555 0123' --config {folder}/noticegate.toml
+    {program} ledger subject '+1 404 555 0123' --config {folder}/noticegate.toml
     {program} ledger verify --config {folder}/noticegate.toml
 
 7. The notice is {folder}/policies/notices/2026-03-01/notice.md; what it means lies beside it in

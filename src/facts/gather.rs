@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::fold::{Base, Ends, Reading, fold};
 use super::resources::{self, Told};
 use super::{
@@ -23,16 +21,9 @@ pub struct FactStore {
     age_max: std::time::Duration,
     unsettled_age_max: std::time::Duration,
     /// What Twilio says.
-    told: moka::future::Cache<(MetadataRef, Artefact), Arc<FromTwilio>>,
+    told: moka::future::Cache<(MetadataRef, Artefact), Arc<Facts>>,
     /// What follows from that and from the register, for a purpose.
     known: moka::sync::Cache<(MetadataRef, Artefact, Option<Purpose>), Arc<Known>>,
-}
-
-/// Facts without anything that is registered, and the ends of the call.
-#[derive(Debug)]
-struct FromTwilio {
-    facts: Facts,
-    ends: Option<Ends>,
 }
 
 /// Facts, and how long they hold.
@@ -40,9 +31,8 @@ struct FromTwilio {
 struct Known {
     facts: Arc<Facts>,
     /// What they were made of: the same allocation as long as it is the same answer.
-    told: Arc<FromTwilio>,
+    told: Arc<Facts>,
     edition: String,
-    until: Option<Timestamp>,
 }
 
 impl FactStore {
@@ -88,34 +78,59 @@ impl FactStore {
         if let Some(known) = self.known.get(&key)
             && Arc::ptr_eq(&known.told, &told)
             && known.edition == reading.edition
-            && known.until.is_none_or(|until| self.clock.now() < until)
-            && registry.is_current(&known.facts.basis)
+            && self.is_current(&known.facts.basis, registry)
         {
             return Ok(Arc::clone(&known.facts));
         }
-        let (statements, basis) = read_register(&told, reading, registry).await?;
-        let base = Base {
-            started_at: told.facts.started_at,
-            ends: told.ends.as_ref(),
-            medium: medium(&told.facts),
-        };
-        let folded = fold(&base, &statements, purpose, reading, self.clock.now());
-        let facts = Arc::new(Facts {
-            consent: folded.consent,
-            direction: told.facts.direction.or(folded.direction),
-            numbers: folded.numbers,
-            register: folded.register,
-            basis,
-            ..told.facts.clone()
-        });
-        let known = Known {
-            facts: Arc::clone(&facts),
-            told,
-            edition: reading.edition.to_owned(),
-            until: folded.until,
-        };
+        let facts = Arc::new(self.fold(&told, purpose, reading, registry).await?);
+        let known =
+            Known { facts: Arc::clone(&facts), told, edition: reading.edition.to_owned() };
         self.known.insert(key, Arc::new(known));
         Ok(facts)
+    }
+
+    /// The same facts, with everything that was said since. Twilio is not asked again.
+    ///
+    /// # Errors
+    /// [`FactsError::Register`] if what was said cannot be read.
+    pub async fn refresh(
+        &self,
+        facts: &Arc<Facts>,
+        purpose: Option<&Purpose>,
+        reading: &Reading<'_>,
+        registry: &impl Registry,
+    ) -> Result<Arc<Facts>, FactsError> {
+        match self.is_current(&facts.basis, registry) {
+            true => Ok(Arc::clone(facts)),
+            false => Ok(Arc::new(self.fold(facts, purpose, reading, registry).await?)),
+        }
+    }
+
+    fn is_current(&self, basis: &Basis, registry: &impl Registry) -> bool {
+        basis.until.is_none_or(|until| self.clock.now() < until) && registry.is_current(basis)
+    }
+
+    async fn fold(
+        &self,
+        told: &Facts,
+        purpose: Option<&Purpose>,
+        reading: &Reading<'_>,
+        registry: &impl Registry,
+    ) -> Result<Facts, FactsError> {
+        let (statements, names, seen) = read_register(told, reading, registry).await?;
+        let ends = told.basis.ends.clone();
+        let base =
+            Base { started_at: told.started_at, ends: ends.as_deref(), medium: medium(told) };
+        let folded = fold(&base, &statements, purpose, reading, self.clock.now());
+        let of_ends = ends.as_ref().and_then(|ends| ends.direction);
+        Ok(Facts {
+            consent: folded.consent,
+            direction: of_ends.or(folded.direction),
+            numbers: folded.numbers,
+            register: folded.register,
+            basis: Basis { names, seen, ends, until: folded.until },
+            ..told.clone()
+        })
     }
 
     async fn told(
@@ -123,17 +138,17 @@ impl FactStore {
         about: MetadataRef,
         artefact: Artefact,
         source: &impl MetadataSource,
-    ) -> Result<Arc<FromTwilio>, FactsError> {
+    ) -> Result<Arc<Facts>, FactsError> {
         let key = (about, artefact);
         if let Some(told) = self.told.get(&key).await {
-            if self.is_young(&told.facts) {
+            if self.is_young(&told) {
                 return Ok(told);
             }
             self.told.invalidate(&key).await;
         }
         let read = self.told.try_get_with(key, self.read(about, artefact, source));
         let told = read.await.map_err(|error| (*error).clone())?;
-        match self.is_young(&told.facts) {
+        match self.is_young(&told) {
             true => Ok(told),
             false => {
                 self.told.invalidate(&key).await;
@@ -173,7 +188,7 @@ impl FactStore {
         about: MetadataRef,
         artefact: Artefact,
         source: &impl MetadataSource,
-    ) -> Result<Arc<FromTwilio>, FactsError> {
+    ) -> Result<Arc<Facts>, FactsError> {
         let as_of = self.clock.now();
         let (mut subject, mut told) = fetch(about, source).await?;
         if let Some(recording) = told.recording {
@@ -201,7 +216,7 @@ impl FactStore {
             (Artefact::Video, Some(own)) => own,
             (asked, _) => asked,
         };
-        let facts = Facts {
+        Ok(Arc::new(Facts {
             account: about.account(),
             recording: subject,
             as_of,
@@ -219,9 +234,8 @@ impl FactStore {
             consent: Consent::Unknown,
             artefact,
             register: Register::default(),
-            basis: Basis::default(),
-        };
-        Ok(Arc::new(FromTwilio { facts, ends }))
+            basis: Basis { ends: ends.map(Arc::new), ..Basis::default() },
+        }))
     }
 }
 
@@ -238,16 +252,15 @@ fn medium(facts: &Facts) -> Option<Medium> {
 /// Everything that was said of a recording: of itself, its call, conference or room, of its line, and
 /// of those who were on it in all their calls.
 async fn read_register(
-    told: &FromTwilio,
+    facts: &Facts,
     reading: &Reading<'_>,
     registry: &impl Registry,
-) -> Result<(Vec<super::Recorded>, Basis), FactsError> {
-    let facts = &told.facts;
+) -> Result<(Vec<super::Recorded>, Arc<[RegisterName]>, u64), FactsError> {
     let media = [Some(facts.recording), facts.call.map(MediaSid::from), facts.conference, facts.room];
     let mut keys: Vec<Key> = media.into_iter().flatten().map(Key::Media).collect();
     keys.dedup();
     let people = |number: &str| Key::Person(Who::Number(number.to_owned()));
-    let numbers: Vec<&str> = told.ends.iter().flat_map(|ends| ends.numbers.iter()).collect();
+    let numbers: Vec<&str> = facts.basis.ends.iter().flat_map(|ends| ends.numbers.iter()).collect();
     keys.extend(numbers.iter().copied().map(people));
     let lines = numbers.iter().filter_map(|number| reading.vocabulary.line_of(number));
     keys.extend(lines.map(|line| Key::Line(line.to_owned())));
@@ -283,7 +296,7 @@ async fn read_register(
         }
         statements.extend(found);
     }
-    Ok((statements, Basis { names: names.into(), seen: seen.unwrap_or(0) }))
+    Ok((statements, names.into(), seen.unwrap_or(0)))
 }
 
 /// A call that Twilio no longer has leaves its ends unknown; any other failure to read it leaves no

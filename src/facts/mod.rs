@@ -84,6 +84,10 @@ pub struct Basis {
     pub names: Arc<[RegisterName]>,
     /// Everything before this place was taken into account.
     pub seen: u64,
+    /// The ends of the call, as Twilio says; `None` if it does not.
+    pub ends: Option<Arc<Ends>>,
+    /// When they may be different without anything being said.
+    pub until: Option<Timestamp>,
 }
 
 /// The name under which a registry keeps statements. It tells nothing of people.

@@ -14,10 +14,10 @@ const ITEMS_AT_ONCE: usize = 8;
 impl Worker {
     /// A page of a list: each item is decided and recorded by itself, and those that may not be
     /// told are left out.
-    pub(super) async fn list(&self, known: Admitted) -> Result<Response<ReplyBody>, No> {
+    pub(super) async fn list(&self, known: &Admitted) -> Result<Response<ReplyBody>, No> {
         let Target { media: page, query, .. } = &known.asked.target;
         let listed = self.upstream.list(&known.site, *page, query).await.map_err(No::Upstream)?;
-        let asking = &known;
+        let asking = known;
         let gathering = listed.items().map(|(item, json)| async move {
             // The facts about what was made from something are that thing's, which is not on the
             // page.
@@ -30,7 +30,7 @@ impl Worker {
         let (mut permits, mut wrong) = (Vec::new(), None);
         let mut place = 0;
         while let Some((item, gathered)) = facts.next().await {
-            match gathered.and_then(|facts| self.decide(&known, item, facts, &PLAIN)) {
+            match gathered.and_then(|facts| self.decide(known, item, facts, &PLAIN)) {
                 Ok(permit) => permits.push((place, permit)),
                 // A page that lacks what could not be asked for would be a wrong page.
                 Err(No::Facts(error, caller, asked)) if error.may_pass() => {
@@ -53,14 +53,14 @@ impl Worker {
         }
         let mut pledged = Vec::with_capacity(permits.len());
         for (place, permit) in permits {
-            let (intent, pledge) = self.record(&known, permit)?;
+            let (intent, pledge) = self.record(known, permit)?;
             pledged.push((place, intent, pledge));
         }
         let mut paid = Vec::with_capacity(pledged.len());
         for (place, intent, pledge) in pledged {
             paid.push((place, intent, pledge.durable().await.map_err(No::Ledger)?));
         }
-        let ticket = self.tickets(&known);
+        let ticket = self.tickets(known);
         let wanted = known.wanted(&ticket, &PLAIN);
         let (disclosures, page) = listed.open(paid, &wanted.own, wanted.outline);
         Ok(respond::disclose_page(disclosures, page))

@@ -143,7 +143,7 @@ impl Clerk {
         let mut names = Vec::with_capacity(statements.len());
         for statement in statements {
             let id = EntryId::new(now);
-            let made = entry::statement(id, now, &self.actor, statement);
+            let made = register::statement(id, now, &self.actor, statement);
             let (text, clear) = made.map_err(|error| match error {
                 AppendError::NoRandomness => ClerkError::NoRandomness,
                 _ => ClerkError::Nothing("a statement is too long to be recorded"),

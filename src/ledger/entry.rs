@@ -18,9 +18,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{AppendError, register};
+use super::AppendError;
 use super::commit::{Clear, Commitments, commit};
-use crate::facts::{Facts, Labels, LawOfCall, Numbers, Said, Statement};
+use crate::facts::{Facts, Labels, LawOfCall, Numbers};
 use crate::identity::{Caller, Role};
 use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, MediaSid};
 use crate::notice::{Circumstance, ConsentForm, NoticeVersion};
@@ -28,7 +28,7 @@ use crate::policy::{Action, Citation, Decision, Ground, Permit, Stated};
 use crate::purpose::Purpose;
 
 /// The version of the form. It rises when a key changes its meaning.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 /// The name of an entry: a UUIDv7, so that names sort by time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,6 +134,8 @@ pub enum Ending {
     NotReleased,
     /// It was longer than a recording may be.
     TooLong,
+    /// While it ran, it was no longer permitted: the rest was held back.
+    Revoked,
     /// A crash came between; it may have been disclosed and counts as if it was.
     Unknown,
 }
@@ -149,6 +151,7 @@ impl Ending {
             Self::UpstreamError => "upstream-error",
             Self::NotReleased => "not-released",
             Self::TooLong => "too-long",
+            Self::Revoked => "revoked",
             Self::Unknown => "unknown",
         }
     }
@@ -294,22 +297,6 @@ pub(super) struct Event<'a> {
 }
 
 #[derive(Serialize)]
-struct StatementForm<'a> {
-    #[serde(skip_serializing_if = "<[MediaSid]>::is_empty")]
-    about: &'a [MediaSid],
-    actor: &'a str,
-    at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    c: Option<Commitments>,
-    id: EntryId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<&'a str>,
-    said: serde_json::Value,
-    t: &'a str,
-    v: u8,
-}
-
-#[derive(Serialize)]
 struct CallerForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     bound: Option<&'a str>,
@@ -404,39 +391,12 @@ fn is_zero(number: &u64) -> bool {
 /// An entry without its last three keys and without its closing brace.
 pub(super) type Open = String;
 
-fn open<T: Serialize>(form: &T) -> Open {
+pub(super) fn open<T: Serialize>(form: &T) -> Open {
     // A struct of texts and numbers always has a JSON form; an empty text would be refused by the
     // writer.
     let mut text = serde_json::to_string(form).unwrap_or_default();
     text.pop();
     text
-}
-
-/// A statement, with everything that it is found by.
-pub(super) fn statement(
-    id: EntryId,
-    at: Timestamp,
-    actor: &str,
-    statement: &Statement,
-) -> Result<(Open, Clear), AppendError> {
-    let mut clear = Clear::default();
-    let reason = match &statement.said {
-        Said::Hold(hold) => Some(hold.reason.as_str()),
-        _ => None,
-    };
-    let c = clear.statement(statement.participant.as_ref(), actor, reason)?;
-    let form = StatementForm {
-        about: &statement.about,
-        actor,
-        at,
-        c,
-        id,
-        line: statement.line.as_deref(),
-        said: register::said(statement),
-        t: "statement",
-        v: VERSION,
-    };
-    Ok((open(&form), clear))
 }
 
 pub(super) fn intent(

@@ -293,7 +293,7 @@ impl Ledger {
         now: jiff::Timestamp,
     ) -> Result<Item, AppendError> {
         let id = EntryId::new(now);
-        let (text, clear) = entry::statement(id, now, actor, statement)?;
+        let (text, clear) = register::statement(id, now, actor, statement)?;
         let keys = statement.keys();
         let names = keys.iter().map(|key| register::name(&self.sealing, key)).collect();
         Ok(Item { names, ..Item::new(id, Kind::Other, text, clear) })

@@ -15,16 +15,20 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::sync::{oneshot, watch};
 
-use super::commit::{person_of_name, person_of_number};
+use super::AppendError;
+use super::commit::{Clear, Commitments, person_of_name, person_of_number};
+use super::entry::{self, EntryId};
 use super::keys::Sealing;
 use super::people::{Opener, Sealed, as_value};
 use super::store::{Access, Place, Store, StoreError, Stored};
 use super::writer::full;
-use crate::facts::{Basis, FactsError, Key, Recorded, RegisterName, Statement, Who};
+use crate::facts::{Basis, FactsError, Key, Recorded, RegisterName, Said, Statement, Who};
+use crate::media::MediaSid;
 
 /// How often it is looked what others have stated.
 const LOOK: Duration = Duration::from_millis(250);
@@ -295,8 +299,52 @@ fn recorded(stored: &Stored, sealed: Option<&Sealed>, opener: &Opener) -> Option
     Some(Recorded { seq: stored.seq, statement, erased })
 }
 
+// Field order is the canonical order of keys.
+#[derive(Serialize)]
+struct StatementForm<'a> {
+    #[serde(skip_serializing_if = "<[MediaSid]>::is_empty")]
+    about: &'a [MediaSid],
+    actor: &'a str,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c: Option<Commitments>,
+    id: EntryId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<&'a str>,
+    said: serde_json::Value,
+    t: &'a str,
+    v: u8,
+}
+
+/// A statement, with everything that it is found by.
+pub(super) fn statement(
+    id: EntryId,
+    at: Timestamp,
+    actor: &str,
+    statement: &Statement,
+) -> Result<(entry::Open, Clear), AppendError> {
+    let mut clear = Clear::default();
+    let reason = match &statement.said {
+        Said::Hold(hold) => Some(hold.reason.as_str()),
+        _ => None,
+    };
+    let c = clear.statement(statement.participant.as_ref(), actor, reason)?;
+    let form = StatementForm {
+        about: &statement.about,
+        actor,
+        at,
+        c,
+        id,
+        line: statement.line.as_deref(),
+        said: said(statement),
+        t: "statement",
+        v: entry::VERSION,
+    };
+    Ok((entry::open(&form), clear))
+}
+
 /// A statement as it stands in its entry: without the person, and without words that may name one.
-pub(super) fn said(statement: &Statement) -> Value {
+fn said(statement: &Statement) -> Value {
     let mut form = serde_json::to_value(statement).unwrap_or_default();
     if let Some(form) = form.as_object_mut() {
         for apart in ["about", "line", "participant"] {

@@ -185,7 +185,7 @@ pub(super) fn iso_8601(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// `+14045550123` as `(305) 555-0123`; numbers of other countries as they are.
+/// `+14045550123` as `(404) 555-0123`; numbers of other countries as they are.
 fn formatted(number: &str) -> String {
     let Some(national) = number.strip_prefix("+1").filter(|rest| rest.len() == 10) else {
         return number.to_owned();
@@ -272,7 +272,7 @@ mod tests {
              duration price price_unit answered_by api_version forwarded_from group_sid \
              caller_name queue_time trunk_sid uri subresource_uris"
         );
-        assert_eq!(json["from_formatted"], "(305) 555-0123");
+        assert_eq!(json["from_formatted"], "(404) 555-0123");
         assert_eq!(json["duration"], "285");
     }
 

@@ -1,7 +1,7 @@
 //! What the stand-in is told to be: addresses, accounts, and the recordings in them.
 //!
 //! In: values written by `demo` or by a test. Out: nothing; these are plain values.
-//! Telephone numbers in samples must be fictitious (`+1 305 555 01xx`), tokens must be invented.
+//! Telephone numbers in samples must be fictitious (`+1 404 555 01xx`), tokens must be invented.
 //! [`StandInAccount`] has no `Debug`, so that a token cannot reach a log by accident.
 
 use std::net::SocketAddr;

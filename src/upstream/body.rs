@@ -28,6 +28,9 @@ pub enum BodyError {
     /// It is longer than a recording may be, or than it said.
     #[error("upstream sent more than it may")]
     TooLong,
+    /// It is no longer permitted.
+    #[error("the rest is no longer permitted")]
+    Revoked,
 }
 
 /// A stream of bytes from upstream.

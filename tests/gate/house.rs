@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use noticegate::media::ROWS;
 
 /// The rooms from the ground up. A room may use those before it, never those after it.
-const ROOMS: [&str; 29] = [
+const ROOMS: [&str; 30] = [
     "words",
     "clock",
     "crash",
@@ -17,6 +17,7 @@ const ROOMS: [&str; 29] = [
     "standin",
     "media",
     "notice",
+    "law",
     "config",
     "telemetry",
     "metrics",

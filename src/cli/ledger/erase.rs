@@ -9,7 +9,7 @@ use crate::ledger::{Clerk, Person};
 /// Make what the ledger knows of a person unreadable, for good; entries and proofs stay whole
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Examples:\n  noticegate ledger erase --number '+1 305 555 0123' --reason 'request 2026-114' --yes\n  \
+Examples:\n  noticegate ledger erase --number '+1 404 555 0123' --reason 'request 2026-114' --yes\n  \
 noticegate ledger erase --caller 'okta|00u1' --reason 'left, six years ago' --yes\n  \
 noticegate ledger erase --entry 41 --entry 42 --reason 'court order 7 O 12/26' --yes\n\n\
 The person's key is destroyed: what is sealed under it opens nowhere any more, also not in copies of\n\

@@ -16,7 +16,7 @@ use crate::media::{CallSid, MediaSid};
 #[command(after_help = "\
 Examples:\n  noticegate ledger query --since 7d --decision refuse\n  \
 noticegate ledger query --recording RE0123456789abcdef0123456789abcdef --format json\n  \
-noticegate ledger query --number '+1 305 555 0123' --sessions\n  \
+noticegate ledger query --number '+1 404 555 0123' --sessions\n  \
 noticegate ledger query --since 2026-01-01 --purpose staff-training --by caller\n  \
 noticegate ledger query --words 'CASE-1234 compl*' --not ending=complete\n\n\
 A time is RFC 3339 (2026-11-03T09:00:00Z), a date (2026-11-03), or how long ago (30d, 12h, 15m).")]

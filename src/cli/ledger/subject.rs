@@ -14,7 +14,7 @@ use crate::ledger::{Accounting, AccountingHead, Clerk, Shape, disclosures};
 /// Account for what was disclosed of one person's calls: when, what, why, under which sentence
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Examples:\n  noticegate ledger subject '+1 305 555 0123'\n  \
+Examples:\n  noticegate ledger subject '+1 404 555 0123'\n  \
 noticegate ledger subject +14045550123 --form page --out accounting.html\n  \
 noticegate ledger subject +14045550123 --full --since 2020-11-23 --form csv --out full.csv\n\n\
 The copy for the person names no employee. --full has everybody's ids, as 45 CFR 164.528 asks for.\n\

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
-use noticegate::facts::{Consent, Facts, Labels, Register};
+use noticegate::facts::{Consent, Facts, Labels, LawOfCall, Register};
+use noticegate::law::{ConsentRule, Place};
 use noticegate::folder;
 use noticegate::identity::{Caller, Proof, Role};
 use noticegate::media::{Artefact, Direction, Form, MediaRef};
@@ -97,6 +98,11 @@ prop_compose! {
         circumstances in some_circumstances(false),
         case_age in prop::option::of(0i64..2_000),
         accepts in any::<bool>(),
+        law in prop_oneof![
+            6 => Just(Some(ConsentRule::OneParty)),
+            1 => Just(Some(ConsentRule::AllParty)),
+            1 => Just(None),
+        ],
     ) -> Register {
         let now: Timestamp = NOW.parse().unwrap();
         Register {
@@ -106,6 +112,8 @@ prop_compose! {
             circumstances,
             case_closed_at: case_age.map(|days| now - SignedDuration::from_hours(24 * days)),
             accepted: accepts.then(|| "2026-03-01".parse().unwrap()),
+            law: law.map(|rule| LawOfCall { place: Place::UNKNOWN, rule }),
+            held_for: Vec::new(),
         }
     }
 }

@@ -113,7 +113,7 @@ async fn an_export_has_what_the_query_finds_and_people_only_when_it_is_told_to()
             }
             assert!(people || PERSONAL.iter().all(|personal| !ocsf.contains(personal)));
             if people && filter.is_empty() {
-                assert!(csv.contains(",'=cmd(),") && csv.contains(",'+1305"), "no formula");
+                assert!(csv.contains(",'=cmd(),") && csv.contains(",'+1404"), "no formula");
                 assert!(!csv.contains(",=") && !csv.contains(",+"), "no formula");
             }
         }

@@ -143,7 +143,7 @@ async fn what_cannot_be_asked_is_refused_with_what_can() {
         (&["--since", "yesterday"], "30d"),
         (&["--until", "2026-13-01"], "2026-11-03"),
         (&["--since", "2026-11-03T09:00:00"], "2026-11-03T09:00:00Z"),
-        (&["--number", "305 555 0123"], "plus sign"),
+        (&["--number", "404 555 0123"], "plus sign"),
         (&["--after", "x"], "number"),
         (&["--sessions", "--after", "17"], "two numbers"),
     ] {

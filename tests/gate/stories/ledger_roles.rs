@@ -13,7 +13,7 @@ use crate::support::world::{Store, of_kind, on_both_stores};
 use crate::support::{World, WorldSettings, path};
 
 /// The sample recording's caller, as a person at a command line writes the number.
-const NUMBER: &str = "+1 305 555 0123";
+const NUMBER: &str = "+1 404 555 0123";
 
 /// A world in a database, and who may do what there.
 struct Roles {

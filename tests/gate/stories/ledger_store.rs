@@ -47,7 +47,7 @@ pub(super) fn world() -> (String, String) {
     let server = Server::shared();
     let database = server.database();
     let url = server.url("owner", &database);
-    assert_eq!(Postgres::migrate(&url, None).unwrap(), ["tables"]);
+    assert_eq!(Postgres::migrate(&url, None).unwrap(), ["tables", "statements"]);
     (database, url)
 }
 

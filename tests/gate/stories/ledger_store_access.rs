@@ -17,7 +17,7 @@ fn gates_that_start_at_once_make_the_tables_once() {
             (0..8).map(|_| scope.spawn(|| Postgres::migrate(&url, None).unwrap())).collect();
         gates.into_iter().flat_map(|gate| gate.join().unwrap()).collect()
     });
-    assert_eq!(applied, ["tables"]);
+    assert_eq!(applied, ["tables", "statements"]);
     assert_eq!(append(&mut open(&url), &numbered("x", 0, 1)).unwrap(), 0);
 }
 
@@ -25,7 +25,7 @@ fn gates_that_start_at_once_make_the_tables_once() {
 fn tables_of_another_version_are_refused() {
     let (database, url) = world();
     let server = Server::shared();
-    server.sql(&database, "INSERT INTO noticegate.migration VALUES (2, 'of the future')");
+    server.sql(&database, "INSERT INTO noticegate.migration VALUES (3, 'of the future')");
     assert!(refusal(&url).contains("use the newer noticegate"));
     let error = Postgres::migrate(&url, None).unwrap_err();
     assert!(error.to_string().contains("use the newer noticegate"));

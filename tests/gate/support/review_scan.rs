@@ -172,7 +172,7 @@ pub fn questions(digest: &str) -> Vec<(Vec<String>, Holds)> {
         Box::new(move |e, _| since(e) && !until(e) && is(e, "/t", "intent")),
     ));
     all.push((words("--since|99999d"), Box::new(|_, _| true)));
-    for spelling in ["+14045550123", "+1 (305) 555-0123", "+1.305.555.0123", "+1/305/5550123"] {
+    for spelling in ["+14045550123", "+1 (404) 555-0123", "+1.404.555.0123", "+1/404/5550123"] {
         let one = known(AUTUMN);
         let other = known(OLD);
         all.push((
