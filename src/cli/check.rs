@@ -140,5 +140,5 @@ fn overdue(draft: &Draft, now: jiff::Timestamp) -> Vec<Problem> {
         let problem = Problem::new(&file, Some(clause.line), message).warning();
         Some(problem.help("look at it, then set `review` to the next day"))
     });
-    late.collect()
+    late.chain(draft.law().past_review(today)).collect()
 }

@@ -40,13 +40,23 @@ const OLD: &str = "RE00000000000000000000000000000425";
 const CAST: [(&str, &str); 3] =
     [("ana", "quality-analyst"), ("tom", "trainer"), ("pia", "privacy-officer")];
 
+/// The law table, which does not depend on a notice.
+pub(super) const LAW: [(&str, &str); 3] = [
+    ("law/consent.tsv", include_str!("../../policies/law/consent.tsv")),
+    ("law/area_codes.tsv", include_str!("../../policies/law/area_codes.tsv")),
+    ("law/README.md", include_str!("../../policies/law/README.md")),
+];
+
 /// The policies of the sample notice, as they stand in `policies/`.
-const POLICIES: [(&str, &str); 11] = [
+const POLICIES: [(&str, &str); 14] = [
     ("vocabulary.toml", include_str!("../../policies/vocabulary.toml")),
     ("decisions.out", include_str!("../../policies/decisions.out")),
     ("tests/brambleside.toml", include_str!("../../policies/tests/brambleside.toml")),
     ("schema.cedarschema", include_str!("../../policies/schema.cedarschema")),
     ("guardrails.cedar", include_str!("../../policies/guardrails.cedar")),
+    LAW[0],
+    LAW[1],
+    LAW[2],
     ("notices/2025-02-01/notice.md", include_str!("../../policies/notices/2025-02-01/notice.md")),
     (
         "notices/2025-02-01/clauses.toml",

@@ -100,6 +100,9 @@ impl Init {
         ] {
             super::demo::write(&path, text)?;
         }
+        for (name, text) in super::demo::LAW {
+            super::demo::write(&self.policies.join(name), text)?;
+        }
         Ok(())
     }
 }

@@ -1,3 +1,5 @@
+//! What the table, numbers and overrides come to.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -337,7 +337,7 @@ impl Ledger {
         policies: &Policies,
         before: &PolicyDigest,
     ) -> Result<EntryId, AppendError> {
-        let detail = format!("before: {before}");
+        let detail = format!("before: {before}{}", readings(policies));
         let digest = Some(policies.digest().as_str());
         let event =
             Event { t: "policies", policies: digest, detail: Some(&detail), ..Event::default() };
@@ -446,9 +446,28 @@ pub fn migrate(settings: &config::Ledger) -> Result<(String, Vec<&'static str>),
     Ok((place.open(Access::Create)?.name(), applied))
 }
 
+/// What the organisation's counsel reads in another way than the law table, in words.
+fn readings(policies: &Policies) -> String {
+    let each = policies.law().overrides().map(|of| {
+        format!(
+            "; the law of {} read as {} by telephone and {} by video, by {} on {}: {}",
+            of.place,
+            of.telephone.as_str(),
+            of.video.as_str(),
+            of.counsel,
+            of.decided,
+            of.reason
+        )
+    });
+    let mut text: String = each.collect();
+    text.truncate(text.floor_char_boundary(DETAIL_BYTES_MAX));
+    text
+}
+
 /// A set of policies as the ledger keeps it.
 fn texts(policies: &Policies) -> PolicyTexts {
     PolicyTexts {
+        readings: readings(policies),
         digest: policies.digest().as_str().to_owned(),
         texts: serde_json::to_vec(policies.sources()).unwrap_or_default(),
     }

@@ -43,7 +43,8 @@ impl Run {
         }
         let now = self.clock.now();
         let digest = Some(policies.digest.as_str());
-        let start = Event { t: "start", policies: digest, ..Event::default() };
+        let detail = policies.readings.strip_prefix("; ");
+        let start = Event { t: "start", policies: digest, detail, ..Event::default() };
         self.append_own(vec![entry::event(EntryId::new(now), now, start)])?;
         self.look_around()
     }

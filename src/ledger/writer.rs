@@ -99,6 +99,8 @@ pub(super) struct Item {
 pub(super) struct PolicyTexts {
     pub(super) digest: String,
     pub(super) texts: Vec<u8>,
+    /// What is read in another way than the law table, in words.
+    pub(super) readings: String,
 }
 
 impl Item {
@@ -430,7 +432,7 @@ impl Run {
                 Place::Postgres { .. } => format!("the connection to `{}` was lost", store.name()),
             });
         }
-        for PolicyTexts { digest, texts } in batch.iter().filter_map(|item| item.policies.as_ref())
+        for PolicyTexts { digest, texts, .. } in batch.iter().filter_map(|item| item.policies.as_ref())
         {
             store.put_policy_set(digest, texts).map_err(|error| full(&error))?;
         }

@@ -104,6 +104,12 @@ impl Draft {
         &self.vocabulary
     }
 
+    /// The law of each place.
+    #[must_use]
+    pub fn law(&self) -> &Law {
+        &self.law
+    }
+
     /// The versions, oldest first.
     #[must_use]
     pub fn notices(&self) -> &Notices {

@@ -892,6 +892,11 @@ fn on_disk(folder: &Folder, text: &str) -> tempfile::TempDir {
     ] {
         std::fs::write(path, content).unwrap();
     }
+    let law = place.path().join("law");
+    std::fs::create_dir(&law).unwrap();
+    for file in ["consent.tsv", "area_codes.tsv"] {
+        std::fs::copy(Path::new("policies/law").join(file), law.join(file)).unwrap();
+    }
     derive(place.path());
     place
 }

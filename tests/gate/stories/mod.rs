@@ -2,6 +2,8 @@
 
 mod check;
 mod clauses;
+mod consent;
+mod consent_table;
 mod cors;
 mod decisions;
 mod encrypted;

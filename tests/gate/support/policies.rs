@@ -16,6 +16,15 @@ pub fn change(folder: &Path, file: &str, from: &str, to: &str) {
     std::fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
+/// Takes a guardrail out of a folder.
+pub fn without_guardrail(folder: &Path, id: &str) {
+    let path = folder.join("guardrails.cedar");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let start = text.find(&format!("@id(\"{id}\")")).unwrap();
+    let end = start + text[start..].find("};").unwrap() + 2;
+    std::fs::write(path, format!("{}{}", &text[..start], &text[end..])).unwrap();
+}
+
 /// Adds to the end of a file.
 pub fn append(folder: &Path, file: &str, more: &str) {
     let path = folder.join(file);

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use noticegate::certs::Authority;
 use noticegate::clock::Clock;
 use noticegate::config::Config;
+use noticegate::facts::Statement;
+use noticegate::ledger::Clerk;
 use noticegate::ledger::store::{Postgres, Store as _};
 use noticegate::serve::{Prepared, Running};
 use noticegate::standin::{
@@ -21,6 +23,7 @@ use serde_json::Value;
 
 use super::client::{Answer, Client};
 use super::leaks;
+use super::policies::without_guardrail;
 use super::postgres::Server;
 use super::tokens::{self, TokenKey};
 
@@ -86,6 +89,9 @@ pub struct WorldSettings {
     pub watch_seconds: u32,
     /// Called with the policy folder before the gate starts.
     pub policies: fn(&Path),
+    /// True if what the law demands is part of the story. In the others, whose calls often have
+    /// nobody on them, the guardrail that asks for everybody's consent is not there.
+    pub law: bool,
     /// The folder to use; `None` makes a temporary one.
     pub folder: Option<PathBuf>,
     /// The ledger's place, if not in the folder.
@@ -109,6 +115,7 @@ impl Default for WorldSettings {
             upstream: None,
             watch_seconds: 0,
             policies: |_| {},
+            law: false,
             folder: None,
             ledger: None,
             store: Store::default(),
@@ -158,6 +165,9 @@ impl World {
         write("token", UPSTREAM_SECRET);
         write("jwks.json", &tokens::key_set(&[&key]));
         copy_folder(Path::new("policies"), &folder.join("policies"));
+        if !settings.law {
+            without_guardrail(&folder.join("policies"), "guardrail-all-party-consent");
+        }
         (settings.policies)(&folder.join("policies"));
         let mut account = match settings.holding {
             Some(holding) => holding(),
@@ -262,6 +272,21 @@ impl World {
             format!("{} {}", seen.method, seen.path_and_query)
         };
         seen.filter(|seen| !seen.path_and_query.contains(".json")).map(line).collect()
+    }
+
+    /// States things as another process does: beside the gate, through the store alone. Returns
+    /// the place of the first entry.
+    pub fn state(&self, statements: &[Value]) -> u64 {
+        let config = Config::load(&self.folder.join("noticegate.toml")).unwrap();
+        let statements: Vec<Statement> =
+            statements.iter().map(|one| serde_json::from_value(one.clone()).unwrap()).collect();
+        let clock = self.clock.clone();
+        let state = move || {
+            let mut clerk = Clerk::open(&config.ledger, clock, "operator".to_owned()).unwrap();
+            clerk.state(&statements).unwrap()
+        };
+        // Apart from this test's runtime, as the store has one of its own.
+        std::thread::spawn(state).join().unwrap()
     }
 
     /// Stops the gate, so that everything is written, and reads the ledger, oldest first.
