@@ -20,11 +20,13 @@ use crate::secret::Secret;
 mod check;
 mod client;
 mod range;
+mod retention;
 mod webhooks;
 
 pub(crate) use check::{line_of, without_values};
 pub use client::{CLIENT_ISSUER, Clients};
 pub use range::{Bytes, Count, Millis, Seconds};
+pub use retention::Retention;
 pub use webhooks::{Cors, Flex, Webhook, WebhookKey, Webhooks};
 
 /// A configuration file that cannot be used.
@@ -96,6 +98,9 @@ pub struct Config {
     /// Twilio's callbacks.
     #[serde(default)]
     pub webhooks: Webhooks,
+    /// What deletes the recordings whose time is over.
+    #[serde(default)]
+    pub retention: Retention,
     /// Pages of other origins.
     #[serde(default)]
     pub cors: Cors,

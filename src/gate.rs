@@ -93,7 +93,9 @@ enum No {
 const DECISIONS_MAX: usize = 4;
 
 /// Decides again what was overtaken by a statement on its way to the ledger.
-async fn again<T, F: Future<Output = Result<T, No>>>(mut decide: impl FnMut() -> F) -> Result<T, No> {
+async fn again<T, F: Future<Output = Result<T, No>>>(
+    mut decide: impl FnMut() -> F,
+) -> Result<T, No> {
     let mut answer = decide().await;
     for _ in 1..DECISIONS_MAX {
         match answer {
@@ -456,17 +458,16 @@ impl Admitted {
     fn question(&self, media: MediaRef, facts: Arc<Facts>, lock: &Lock, clock: &Clock) -> Question {
         let mut circumstances = self.asked.circumstances(&media);
         circumstances.extend(matches!(lock, Lock::Closed).then_some(Circumstance::StillEncrypted));
-        let is_held_for = facts.is_held_for(&self.caller.id, self.purpose());
-        circumstances.extend(is_held_for.then_some(Circumstance::HoldParty));
         Question {
             caller: Arc::clone(&self.caller),
             action: self.asked.action(&media),
             media,
             purpose: self.purpose().cloned(),
             stated: Stated { circumstances, ..Stated::default() },
-            facts,
+            facts: Arc::clone(&facts),
             now: clock.now(),
         }
+        .knowing(facts)
     }
 
     fn wanted<'a>(

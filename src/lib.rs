@@ -28,6 +28,7 @@
 //! | [`ledger`] | the durable record, and the proof values |
 //! | [`upstream`] | Twilio: credentials, redirects, what came back |
 //! | [`webhook`] | Twilio's callbacks: verify, learn, pass on |
+//! | [`sweep`] | deletes at Twilio what must go |
 //! | [`respond`], [`stream`] | answers in the gate's own words; bytes, counted |
 //!
 //! Around them: [`config`], [`folder`] (policies on disk), [`serve`] (from a configuration to a
@@ -60,6 +61,7 @@ pub mod secret;
 pub mod serve;
 pub mod standin;
 pub mod stream;
+pub mod sweep;
 pub mod telemetry;
 pub mod upstream;
 pub mod webhook;

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// A purpose id such as `quality-monitoring`: lower-case words joined by hyphens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize, serde::Serialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Purpose(Arc<str>);
 
@@ -23,6 +25,12 @@ pub const PURPOSE_BYTES_MAX: usize = 64;
 pub struct NotAPurpose;
 
 impl Purpose {
+    /// The purpose for which records are kept and deleted, unless the configuration names another.
+    #[must_use]
+    pub fn record_keeping() -> Self {
+        Self("record-keeping".into())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

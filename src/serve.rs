@@ -5,6 +5,7 @@
 //! listening or writing; [`Prepared::start`] opens the ledger and the sockets.
 
 mod rotation;
+mod schedule;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use rotation::{Rotating, Rotation};
+use schedule::Sweeping;
 
 use crate::asked::Rules;
 use crate::clock::Clock;
@@ -30,6 +32,7 @@ use crate::metrics::{Follower, Metrics};
 use crate::policy::{LoadError, Policies};
 use crate::reload::{InForce, Keeper, Keeping};
 use crate::respond::Cors;
+use crate::sweep::{self, SweepError};
 use crate::upstream::{Accounts, AccountsError, Decryption, Documents, HttpsCourier, Upstream};
 use crate::webhook::{
     Keys, Origin, Outbox, OutboxError, OutboxSettings, SharedKey, Target, WebhookSettings,
@@ -100,6 +103,9 @@ pub enum StartError {
         /// What is wrong.
         problem: String,
     },
+    /// The daily sweep.
+    #[error(transparent)]
+    Retention(#[from] SweepError),
     /// No key for links can be derived.
     #[error("cannot derive a key from the ledger's key file")]
     NoKey,
@@ -223,10 +229,11 @@ impl Prepared {
             upstream: Upstream::new(config.upstream.clone(), &config.limits, decryption.clone()),
         })?;
         let policies = keeper.start().map_err(ListenError::Worker)?;
+        let sweeping = Sweeping::start(&gate, &whole, decryption).map_err(ListenError::Worker)?;
         let rotation = Rotation { gate: Arc::clone(&gate), config: whole };
         let every = config.policies.watch_seconds.duration();
         let rotating = rotation.clone().start(every).map_err(ListenError::Worker)?;
-        Ok(Running { server, gate, keys, policies, rotation, rotating })
+        Ok(Running { server, gate, keys, policies, rotation, rotating, sweeping })
     }
 }
 
@@ -239,6 +246,7 @@ pub struct Running {
     policies: Keeping,
     rotation: Rotation,
     rotating: Rotating,
+    sweeping: Sweeping,
 }
 
 /// Tickets under a key that all gates of the ledger have.
@@ -306,6 +314,9 @@ fn load(config: &Config) -> Result<Policies, StartError> {
             }
         }
     }
+    if config.retention.schedule.is_some() {
+        sweep::check(&config.retention, &policies)?;
+    }
     Ok(policies)
 }
 
@@ -357,12 +368,19 @@ impl Running {
         self.gate.ledger.health()
     }
 
+    /// Tells of each statement that this gate has learned of: the place after the last one.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.gate.ledger.changes()
+    }
+
     /// Lets streams end, closes the ledger with a stop entry, and returns when all is written.
     pub fn stop(self) {
         self.server.stop();
         self.keys.stop();
         self.policies.stop();
         self.rotating.stop();
+        self.sweeping.stop();
         self.gate.ledger.close();
     }
 }

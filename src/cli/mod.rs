@@ -15,6 +15,7 @@ mod ledger;
 mod policies;
 mod replay;
 mod serve;
+mod sweep;
 mod test;
 mod token;
 mod witness;
@@ -52,6 +53,7 @@ enum Command {
     Config(config::Config),
     Ledger(ledger::Ledger),
     Replay(replay::Replay),
+    Sweep(sweep::Sweep),
     Witness(witness::Witness),
     Client(client::Client),
     Token(token::Token),
@@ -120,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Config(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Replay(command) => command.run(),
+        Command::Sweep(command) => command.run(),
         Command::Witness(command) => command.run(),
         Command::Client(command) => command.run(),
         Command::Token(command) => command.run(),

@@ -1,6 +1,6 @@
 //! Reading the file, resolving what it names, and checking that the keys fit together.
 
-use crate::media::Product;
+use crate::media::{AccountSid, Product};
 
 use super::{Account, BTreeSet, Config, ConfigError, Duration, Issuer, Path, PathBuf, Secret};
 
@@ -38,6 +38,7 @@ impl Config {
         config.check_clients()?;
         config.check_ledger(environment)?;
         config.check_webhooks(environment)?;
+        config.check_retention()?;
         if let Some(origin) = config.cors.origins.iter().find(|origin| !is_https_origin(origin)) {
             let problem = format!("`{origin}` is not `https://` and a host name");
             return Err(wrong("cors.origins", problem));
@@ -234,6 +235,19 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn check_retention(&self) -> Result<(), ConfigError> {
+        let is_served = |sid: &AccountSid| {
+            self.accounts.iter().any(|own| own.sid == *sid || own.subaccounts.contains(sid))
+        };
+        match self.retention.accounts.iter().find(|sid| !is_served(sid)) {
+            None => Ok(()),
+            Some(sid) => {
+                let problem = format!("{sid} is not an account that is served");
+                Err(wrong("retention.accounts", problem))
+            }
+        }
     }
 
     fn check_clients(&self) -> Result<(), ConfigError> {

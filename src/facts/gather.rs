@@ -83,8 +83,7 @@ impl FactStore {
             return Ok(Arc::clone(&known.facts));
         }
         let facts = Arc::new(self.fold(&told, purpose, reading, registry).await?);
-        let known =
-            Known { facts: Arc::clone(&facts), told, edition: reading.edition.to_owned() };
+        let known = Known { facts: Arc::clone(&facts), told, edition: reading.edition.to_owned() };
         self.known.insert(key, Arc::new(known));
         Ok(facts)
     }
@@ -256,7 +255,8 @@ async fn read_register(
     reading: &Reading<'_>,
     registry: &impl Registry,
 ) -> Result<(Vec<super::Recorded>, Arc<[RegisterName]>, u64), FactsError> {
-    let media = [Some(facts.recording), facts.call.map(MediaSid::from), facts.conference, facts.room];
+    let media =
+        [Some(facts.recording), facts.call.map(MediaSid::from), facts.conference, facts.room];
     let mut keys: Vec<Key> = media.into_iter().flatten().map(Key::Media).collect();
     keys.dedup();
     let people = |number: &str| Key::Person(Who::Number(number.to_owned()));
@@ -281,7 +281,8 @@ async fn read_register(
         let (found, place) = registry.statements(new).await?;
         seen = Some(seen.map_or(place, |seen: u64| seen.min(place)));
         for super::Recorded { statement, .. } in &found {
-            if let Some(who) = statement.participant.as_ref().filter(|_| !statement.about.is_empty())
+            if let Some(who) =
+                statement.participant.as_ref().filter(|_| !statement.about.is_empty())
             {
                 keys.push(Key::Person(who.clone()));
                 if let Who::Number(number) = who
@@ -301,10 +302,7 @@ async fn read_register(
 
 /// A call that Twilio no longer has leaves its ends unknown; any other failure to read it leaves no
 /// facts at all, since the next try may well tell.
-async fn ends(
-    call: MetadataRef,
-    source: &impl MetadataSource,
-) -> Result<Option<Ends>, FactsError> {
+async fn ends(call: MetadataRef, source: &impl MetadataSource) -> Result<Option<Ends>, FactsError> {
     match fetch(call, source).await {
         Ok((_, told)) => Ok(told.ends()),
         Err(FactsError::NoSuchRecording) => Ok(None),

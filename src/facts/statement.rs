@@ -6,7 +6,8 @@
 //!
 //! Field order in each struct is the order of keys in the canonical JSON of entries.
 
-use std::collections::BTreeMap;
+mod check;
+
 use std::fmt;
 
 use jiff::Timestamp;
@@ -15,20 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::Consent;
 use crate::law::Place;
 use crate::media::{CallSid, Direction, MediaSid};
-use crate::notice::{ConsentForm, NoticeVersion, Vocabulary, Word};
+use crate::notice::{ConsentForm, NoticeVersion};
 use crate::purpose::Purpose;
 
-/// LIMIT: bytes of a text in a statement, such as the words of an announcement. An entry holds 16 KiB.
-const TEXT_BYTES_MAX: usize = 8_000;
-
-/// LIMIT: bytes of a name in a statement: of a case, a hold, a participant, a document.
-const NAME_BYTES_MAX: usize = 200;
-
-/// LIMIT: calls and recordings that one statement is about.
-const ABOUT_MAX: usize = 200;
-
-/// LIMIT: members of any other list in a statement.
-const LIST_MAX: usize = 100;
+pub use check::{Unfit, is_e164};
 
 /// One thing that somebody says about calls, recordings, a line or a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,37 +335,6 @@ pub struct CallEnds {
     pub unnumbered: u8,
 }
 
-/// A statement that says nothing, or too much.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// Not exactly one thing is said.
-    #[error(
-        "a statement says exactly one of party, consent, objection, announcement, labels, payment, \
-         case, hold and call"
-    )]
-    NotOne,
-    /// It is about nothing.
-    #[error("{said} is about {need}")]
-    About {
-        /// What is said.
-        said: &'static str,
-        /// What it must be about.
-        need: &'static str,
-    },
-    /// A value that cannot be meant.
-    #[error("`{key}`: {problem}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// What is wrong, and what would be right.
-        problem: String,
-    },
-}
-
-fn wrong(key: &'static str, problem: impl Into<String>) -> Unfit {
-    Unfit::Value { key, problem: problem.into() }
-}
-
 impl TryFrom<Form> for Statement {
     type Error = Unfit;
 
@@ -415,244 +375,5 @@ impl From<Statement> for Form {
             Said::Call(call) => form.call = Some(call),
         }
         form
-    }
-}
-
-/// A number in E.164 form: a plus sign and up to 15 digits.
-#[must_use]
-pub fn is_e164(text: &str) -> bool {
-    text.strip_prefix('+').is_some_and(|digits| {
-        (4..=15).contains(&digits.len())
-            && digits.bytes().all(|byte| byte.is_ascii_digit())
-            && !digits.starts_with('0')
-    })
-}
-
-fn check_name(key: &'static str, name: &str) -> Result<(), Unfit> {
-    match name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        true => Err(wrong(key, "1 to 200 bytes without control characters")),
-        false => Ok(()),
-    }
-}
-
-fn check_hash(key: &'static str, hash: Option<&str>) -> Result<(), Unfit> {
-    let sound = |hash: &str| {
-        hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    match hash.is_none_or(sound) {
-        true => Ok(()),
-        false => Err(wrong(key, "64 lower-case hexadecimal digits")),
-    }
-}
-
-fn check_list<T>(key: &'static str, list: &[T], max: usize) -> Result<(), Unfit> {
-    match list.len() > max {
-        true => Err(wrong(key, format!("at most {max}"))),
-        false => Ok(()),
-    }
-}
-
-impl Statement {
-    /// What is said, in one word: the key that holds it.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match &self.said {
-            Said::Party(_) => "party",
-            Said::Consent(_) => "consent",
-            Said::Objection(_) => "objection",
-            Said::Announcement(_) => "announcement",
-            Said::Labels(_) => "labels",
-            Said::Payment(_) => "payment",
-            Said::Case(_) => "case",
-            Said::Hold(_) => "hold",
-            Said::Call(_) => "call",
-        }
-    }
-
-    /// Checks what can be checked without knowing anything else.
-    fn check_form(&self) -> Result<(), Unfit> {
-        check_list("about", &self.about, ABOUT_MAX)?;
-        match &self.participant {
-            Some(Who::Number(number)) if !is_e164(number) => {
-                return Err(wrong("participant", "a number in E.164 form, such as `+14045550100`"));
-            }
-            Some(Who::Name(name)) => check_name("participant", name)?,
-            _ => {}
-        }
-        let (calls, line, person) =
-            (!self.about.is_empty(), self.line.is_some(), self.participant.is_some());
-        let said = self.kind();
-        let fits = match &self.said {
-            Said::Party(_) => (calls && person && !line).then_some(()).ok_or("one `participant` of the calls in `about`"),
-            Said::Consent(_) | Said::Objection(_) => {
-                (person && !line).then_some(()).ok_or("one `participant`, in the calls in `about` or in all")
-            }
-            Said::Announcement(_) => {
-                (line && !calls && !person).then_some(()).ok_or("one `line`")
-            }
-            Said::Labels(_) | Said::Payment(_) | Said::Case(_) => {
-                (calls && !line && !person).then_some(()).ok_or("the calls or recordings in `about`")
-            }
-            Said::Call(_) => (calls && !line).then_some(()).ok_or("the call in `about`"),
-            Said::Hold(_) => (!line && (calls || person))
-                .then_some(())
-                .ok_or("the calls or recordings in `about`, or a `participant`"),
-        };
-        fits.map_err(|need| Unfit::About { said, need })?;
-        self.check_values()
-    }
-
-    fn check_values(&self) -> Result<(), Unfit> {
-        match &self.said {
-            Said::Consent(consent) => consent.check(),
-            Said::Objection(objection) => {
-                check_list("purposes", &objection.purposes, LIST_MAX)?;
-                match objection.purposes.is_empty() {
-                    true => Err(wrong("purposes", "at least one purpose")),
-                    false => Ok(()),
-                }
-            }
-            Said::Announcement(announcement) => {
-                check_name("id", &announcement.id)?;
-                check_hash("sha256", announcement.sha256.as_deref())?;
-                check_list("purposes", &announcement.purposes, LIST_MAX)?;
-                let text = announcement.text.len();
-                if text == 0 || text > TEXT_BYTES_MAX {
-                    return Err(wrong("text", "its words, at most 8,000 bytes"));
-                }
-                match announcement.until.is_some_and(|until| until <= announcement.since) {
-                    true => Err(wrong("until", "a time after `since`")),
-                    false => Ok(()),
-                }
-            }
-            Said::Labels(filing) => match &filing.labels {
-                Some(labels) => check_list("labels", labels, LIST_MAX),
-                None => Ok(()),
-            },
-            Said::Payment(payment) => {
-                check_list("pauses", &payment.pauses, LIST_MAX)?;
-                match payment.pauses.iter().all(|pause| pause.start_ms < pause.end_ms) {
-                    true => Ok(()),
-                    false => Err(wrong("pauses", "each ends after it starts")),
-                }
-            }
-            Said::Case(case) => check_name("id", &case.id),
-            Said::Hold(hold) => {
-                check_name("id", &hold.id)?;
-                check_name("case", &hold.case)?;
-                check_list("people", &hold.people, LIST_MAX)?;
-                check_list("purposes", &hold.purposes, LIST_MAX)?;
-                match hold.reason.is_empty() || hold.reason.len() > TEXT_BYTES_MAX {
-                    true => Err(wrong("reason", "why, in at most 8,000 bytes")),
-                    false => Ok(()),
-                }
-            }
-            Said::Party(_) | Said::Call(_) => Ok(()),
-        }
-    }
-
-    /// Checks it against the organisation's words and the time.
-    ///
-    /// # Errors
-    /// [`Unfit`] names the key and what would be right.
-    pub fn check(&self, vocabulary: &Vocabulary, now: Timestamp) -> Result<(), Unfit> {
-        let purposes: &[Purpose] = match &self.said {
-            Said::Consent(consent) => &consent.purposes,
-            Said::Objection(objection) => &objection.purposes,
-            Said::Announcement(announcement) => &announcement.purposes,
-            Said::Hold(hold) => &hold.purposes,
-            _ => &[],
-        };
-        for purpose in purposes {
-            if !vocabulary.purposes.contains_key(purpose) {
-                return Err(wrong("purposes", format!("the vocabulary has no purpose `{purpose}`")));
-            }
-        }
-        let known = |key: &'static str, word: Option<&String>, there: bool| match word {
-            Some(word) if !there => {
-                Err(wrong(key, format!("the vocabulary has no {key} `{word}`")))
-            }
-            _ => Ok(()),
-        };
-        let has_line = |line: &Option<String>| {
-            line.as_ref().is_none_or(|line| vocabulary.lines.contains_key(line))
-        };
-        known("line", self.line.as_ref(), has_line(&self.line))?;
-        if let Said::Labels(filing) = &self.said {
-            let has = |list: &BTreeMap<String, Word>, word: &Option<String>| {
-                word.as_ref().is_none_or(|word| list.contains_key(word))
-            };
-            known("line", filing.line.as_ref(), has_line(&filing.line))?;
-            let (departments, types) = (&vocabulary.departments, &vocabulary.call_types);
-            known("department", filing.department.as_ref(), has(departments, &filing.department))?;
-            known("call_type", filing.call_type.as_ref(), has(types, &filing.call_type))?;
-            for label in filing.labels.iter().flatten() {
-                known("labels", Some(label), vocabulary.labels.contains_key(label))?;
-            }
-        }
-        // A clock that is a little ahead is no lie.
-        let latest = now.saturating_add(jiff::SignedDuration::from_mins(5));
-        let at = match &self.said {
-            Said::Consent(consent) => Some(consent.at),
-            Said::Objection(objection) => Some(objection.at),
-            Said::Case(case) => Some(case.at),
-            _ => None,
-        };
-        match at.is_some_and(|at| latest.is_ok_and(|latest| at > latest)) {
-            true => Err(wrong("at", "a time that has come")),
-            false => Ok(()),
-        }
-    }
-}
-
-impl ConsentRecord {
-    /// A consent of which only its state and time are known.
-    #[must_use]
-    pub fn new(state: Consent, at: Timestamp) -> Self {
-        Self {
-            announcement: None,
-            at,
-            data: Vec::new(),
-            form: None,
-            guardian: false,
-            jurisdiction: None,
-            language: None,
-            leg: None,
-            notice: None,
-            proof: None,
-            purposes: Vec::new(),
-            state,
-            until: None,
-            withdraw_by: None,
-        }
-    }
-
-    fn check(&self) -> Result<(), Unfit> {
-        check_list("purposes", &self.purposes, LIST_MAX)?;
-        check_list("data", &self.data, LIST_MAX)?;
-        for name in self.data.iter().chain(&self.language).chain(&self.withdraw_by) {
-            check_name("data, language or withdraw_by", name)?;
-        }
-        if let Some(heard) = &self.announcement {
-            check_name("announcement.id", &heard.id)?;
-            check_hash("announcement.sha256", heard.sha256.as_deref())?;
-        }
-        if let Some(proof) = &self.proof {
-            check_hash("proof.sha256", proof.sha256.as_deref())?;
-            if let Some(document) = &proof.document {
-                check_name("proof.document", document)?;
-            }
-        }
-        let given = self.state == Consent::Given;
-        if given && self.form.is_none() {
-            return Err(wrong("form", "how consent was given: stayed-on, pressed-key, spoke, wrote or contract"));
-        }
-        if !given && (self.form.is_some() || self.until.is_some() || self.guardian) {
-            return Err(wrong("state", "only consent that is given has a form, an end or a guardian"));
-        }
-        match self.until.is_some_and(|until| until <= self.at) {
-            true => Err(wrong("until", "a time after `at`")),
-            false => Ok(()),
-        }
     }
 }

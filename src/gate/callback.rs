@@ -46,7 +46,8 @@ impl Worker {
             return Problem::callback_body().into_response(form, None);
         };
         let hook = name.to_owned();
-        let (webhooks, name, body) = (Arc::clone(&self.gate.webhooks), hook.clone(), body.to_bytes());
+        let (webhooks, name, body) =
+            (Arc::clone(&self.gate.webhooks), hook.clone(), body.to_bytes());
         let (method, headers) = (parts.method.clone(), parts.headers.clone());
         let path = parts.uri.path_and_query().map(|path| path.as_str().to_owned());
         let taken = tokio::task::spawn_blocking(move || {
@@ -112,7 +113,8 @@ impl Worker {
             return;
         }
         let call = CallEnds { direction: ends.direction, unnumbered: ends.unnumbered };
-        let state = |participant, said| Statement { about: about.clone(), line: None, participant, said };
+        let state =
+            |participant, said| Statement { about: about.clone(), line: None, participant, said };
         let mut statements = vec![state(None, Said::Call(call))];
         statements.extend(ends.numbers.iter().map(|number| {
             state(Some(Who::Number(number.to_owned())), Said::Party(Party::default()))

@@ -37,7 +37,7 @@ impl Gate {
         let (purpose, reading) = (question.purpose.as_ref(), policies.reading());
         let facts = &question.facts;
         match self.facts.refresh(facts, purpose, &reading, &self.ledger).await {
-            Ok(facts) => question.facts = facts,
+            Ok(facts) => *question = question.clone().knowing(facts),
             // What cannot be read now is read at the next look.
             Err(error) => tracing::warn!(%error, "a running stream could not be looked at"),
         }

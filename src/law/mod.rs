@@ -51,8 +51,7 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, NotAPlace> {
         let (country, region) = text.split_once('-').unwrap_or((text, "X"));
         let upper = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase());
-        let plain =
-            |text: &str| text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        let plain = |text: &str| text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
         if country.len() != 2 || !upper(country) || region.is_empty() || !plain(region) {
             return Err(NotAPlace);
         }

@@ -14,7 +14,15 @@ use crate::notice::{Lines, Problem, bad_toml};
 
 /// The columns of the table.
 const COLUMNS: [&str; 10] = [
-    "place", "name", "telephone", "video", "statute", "note", "confidence", "evidence", "source",
+    "place",
+    "name",
+    "telephone",
+    "video",
+    "statute",
+    "note",
+    "confidence",
+    "evidence",
+    "source",
     "review",
 ];
 
@@ -89,7 +97,8 @@ fn read_rows(text: &str, problems: &mut Vec<Problem>) -> BTreeMap<Place, Row> {
             wrong("a row has a day of review, such as 2027-11-24".to_owned());
             continue;
         };
-        if place == Place::UNKNOWN && (telephone, video) != (ConsentRule::AllParty, ConsentRule::AllParty)
+        if place == Place::UNKNOWN
+            && (telephone, video) != (ConsentRule::AllParty, ConsentRule::AllParty)
         {
             wrong("of places that nobody knows, the rule is `all-party`".to_owned());
         }

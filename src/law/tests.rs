@@ -79,7 +79,10 @@ fn what_is_not_known_well_enough_is_the_strictest() {
     let default = Law::default();
     assert_eq!(default.rule(place("US-GA"), Medium::Telephone), ConsentRule::AllParty);
     // A region without a row of its own has its country's.
-    assert_eq!(law.rule(place("GB-SCT"), Medium::Telephone), law.rule(place("GB"), Medium::Telephone));
+    assert_eq!(
+        law.rule(place("GB-SCT"), Medium::Telephone),
+        law.rule(place("GB"), Medium::Telephone)
+    );
 }
 
 #[test]

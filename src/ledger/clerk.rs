@@ -1,8 +1,9 @@
 //! What people do to the ledger at a command line: each of it is an entry.
 //!
 //! A clerk writes beside running gates, under a name of its own. It never writes intents, so that
-//! nothing is left open should it die. What is destroyed is on record before it is destroyed; who
-//! sees an entry and not its effect does it once more.
+//! no disclosure is left open should it die (of deletions at Twilio, `deletion.rs` tells). What is
+//! destroyed is on record before it is destroyed; who sees an entry and not its effect does it once
+//! more.
 
 use std::sync::Arc;
 
@@ -24,10 +25,14 @@ use crate::facts::{Key, Recorded, RegisterName, Statement};
 /// Somebody at work on the ledger.
 #[derive(Debug)]
 pub struct Clerk {
-    store: Box<dyn Store>,
-    sealing: Arc<Sealing>,
-    clock: Clock,
-    actor: String,
+    pub(super) store: Box<dyn Store>,
+    pub(super) sealing: Arc<Sealing>,
+    pub(super) clock: Clock,
+    pub(super) actor: String,
+    /// The chain of its deletions.
+    pub(super) chain: Option<Chain>,
+    /// The digest of the policies that are known to be kept.
+    pub(super) kept: Option<String>,
 }
 
 /// Something that was not done.
@@ -48,6 +53,9 @@ pub enum ClerkError {
     /// There is nothing to do it to.
     #[error("{0}")]
     Nothing(&'static str),
+    /// Somebody else does it.
+    #[error("another sweep is under way: {0}; wait for it, or end it")]
+    Busy(String),
 }
 
 /// What is to be pruned.
@@ -80,7 +88,7 @@ impl Clerk {
     ) -> Result<Self, ClerkError> {
         let mut store = Place::of(settings).open(Access::Write)?;
         let keys: Keys = keys_of(&mut *store, &settings.key_file, &settings.origin)?;
-        Ok(Self { store, sealing: Arc::new(keys.sealing), clock, actor })
+        Ok(Self { store, sealing: Arc::new(keys.sealing), clock, actor, chain: None, kept: None })
     }
 
     /// Records that entries were taken out of the ledger; returns the place of that entry.
@@ -155,7 +163,8 @@ impl Clerk {
             names.push(of_one.collect::<Vec<RegisterName>>());
         }
         let mut sealer = Sealer::new(Arc::clone(&self.sealing));
-        let clears = sealer.seal(&mut *self.store, clears.iter().map(|(id, clear)| (*id, clear)))?;
+        let clears =
+            sealer.seal(&mut *self.store, clears.iter().map(|(id, clear)| (*id, clear)))?;
         let mut chain = Chain::after(self.store.last()?);
         let sealed: Vec<_> = texts.into_iter().map(|text| chain.seal(text)).collect();
         let appends: Vec<Append<'_>> = sealed

@@ -31,6 +31,13 @@ pub(super) struct Commitments {
     subject: Vec<String>,
 }
 
+impl Commitments {
+    /// True if it commits to nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.net.is_none() && self.said.is_none() && self.subject.is_empty()
+    }
+}
+
 /// What an entry commits to, on its way to be sealed.
 #[derive(Debug, Default)]
 pub(super) struct Clear(pub(super) Vec<Group>);
@@ -121,14 +128,20 @@ pub(super) fn commit(
         (None, None) => None,
         (reason, reference) => Some(clear.add("said", &person, Said { reason, reference })?),
     };
-    let subject = numbers
-        .iter()
-        .map(|number| clear.add("subject", &person_of_number(number), Subject::Number(number)))
-        .collect::<Result<_, _>>()?;
+    let subject = clear.subjects(numbers)?.subject;
     Ok((Commitments { net, said, subject }, clear))
 }
 
 impl Clear {
+    /// The participants of a call.
+    pub(super) fn subjects(&mut self, numbers: &Numbers) -> Result<Commitments, AppendError> {
+        let each = numbers.iter();
+        let each = each
+            .map(|number| self.add("subject", &person_of_number(number), Subject::Number(number)));
+        let subject = each.collect::<Result<_, _>>()?;
+        Ok(Commitments { net: None, said: None, subject })
+    }
+
     /// A note about entries, in somebody's own words.
     pub(super) fn note(
         &mut self,

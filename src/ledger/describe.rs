@@ -40,7 +40,7 @@ pub(super) fn describe(
     }
     let kind = text("/t").unwrap_or_default();
     let decision = match kind {
-        "intent" => Some("permit"),
+        "intent" | "deletion" => Some("permit"),
         "refusal" => Some("refuse"),
         _ => None,
     };

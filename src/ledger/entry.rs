@@ -9,6 +9,10 @@
 //!
 //! What could point to a person is not in the entry: see `commit.rs`.
 
+mod permitted;
+
+pub(super) use permitted::{Sweeping, deleted, deletion, intent};
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -24,7 +28,7 @@ use crate::facts::{Facts, Labels, LawOfCall, Numbers};
 use crate::identity::{Caller, Role};
 use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, MediaSid};
 use crate::notice::{Circumstance, ConsentForm, NoticeVersion};
-use crate::policy::{Action, Citation, Decision, Ground, Permit, Stated};
+use crate::policy::{Action, Citation, Decision, Ground, Stated};
 use crate::purpose::Purpose;
 
 /// The version of the form. It rises when a key changes its meaning.
@@ -181,31 +185,6 @@ impl Served {
 }
 
 // Field order below is the canonical order of keys. A missing value has no key.
-
-#[derive(Serialize)]
-struct IntentForm<'a> {
-    action: &'a str,
-    at: Timestamp,
-    c: Commitments,
-    caller: CallerForm<'a>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    circumstances: Vec<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    country: Option<&'a str>,
-    decision: DecisionForm<'a>,
-    facts: FactsForm<'a>,
-    id: EntryId,
-    media: MediaForm,
-    method: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    purpose: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    range: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recipient: Option<&'a str>,
-    t: &'a str,
-    v: u8,
-}
 
 #[derive(Serialize)]
 struct RefusalForm<'a> {
@@ -399,35 +378,6 @@ pub(super) fn open<T: Serialize>(form: &T) -> Open {
     text
 }
 
-pub(super) fn intent(
-    id: EntryId,
-    permit: &Permit,
-    ask: &Ask,
-) -> Result<(Open, Clear), AppendError> {
-    let question = permit.question();
-    let (at, facts, stated) = (question.now, &question.facts, &question.stated);
-    let (c, clear) = commit(ask, Some(&question.caller.id), &facts.numbers, at)?;
-    let form = IntentForm {
-        action: question.action.as_str(),
-        at,
-        c,
-        caller: CallerForm::of(&question.caller),
-        circumstances: words(&stated.circumstances),
-        country: stated.country.as_deref(),
-        decision: DecisionForm::of(permit.decision()),
-        facts: FactsForm::of(facts),
-        id,
-        media: MediaForm::of(&question.media, Some(facts.recording)),
-        method: ask.method,
-        purpose: question.purpose.as_ref().map(Purpose::as_str),
-        range: ask.range.as_deref(),
-        recipient: stated.recipient.as_deref(),
-        t: "intent",
-        v: VERSION,
-    };
-    Ok((open(&form), clear))
-}
-
 pub(super) fn refusal(
     id: EntryId,
     refused: &Refused,
@@ -612,6 +562,7 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::super::commit::AGENT_BYTES_MAX;
+    use super::super::deletion::{Absence, DeletionAnswer, DeletionEnding};
     use super::*;
     use crate::facts::Register;
     use crate::identity::Proof;
@@ -695,9 +646,16 @@ mod tests {
             t: "start",
             ..Event::default()
         };
+        let answer = DeletionAnswer {
+            status: Some(204),
+            proof: Some(Absence::NotThere),
+            ending: DeletionEnding::Gone,
+        };
+        let told = ("somebody", &answer);
         for open in [
             refusal(id, &refused(), &ask(), 3).unwrap().0,
             outcome(id, now, id, &served),
+            deleted(id, now, (id, Some(refused().media.sid().unwrap()), &refused().media), told),
             event(id, now, full),
         ] {
             for (count, after) in [(0, Some(11)), (12, None)] {

@@ -19,6 +19,7 @@ mod chain;
 mod clerk;
 mod commit;
 mod cosign;
+mod deletion;
 mod describe;
 mod entry;
 mod evidence;
@@ -45,6 +46,10 @@ mod writer;
 pub use accounting::{Accounting, Head as AccountingHead, Line as AccountingLine, Shape};
 pub use clerk::{Clerk, ClerkError, Person, Prunable};
 pub use cosign::{CosignAnswer, Cosigning, WitnessSetUpError};
+pub use deletion::{
+    Absence, Deletion, DeletionAnswer, DeletionEnding, OpenDeletion, RegisterReader, unanswered,
+    was_deleted,
+};
 pub use entry::{Ask, Ending, EntryId, Refused, Served};
 pub use evidence::{EvidenceError, bundle, prove};
 pub use export::{ExportError, Exporter, Form, Record, Summary};
@@ -299,7 +304,14 @@ impl Ledger {
         Ok(Item { names, ..Item::new(id, Kind::Other, text, clear) })
     }
 
-    /// Tells of each change of what is stated, by whichever process; the value says nothing.
+    /// What reads statements, for who decides beside the gate's requests.
+    #[must_use]
+    pub fn register(&self) -> RegisterReader {
+        RegisterReader::sharing(&self.register, &self.news, &self.sealing)
+    }
+
+    /// Tells of each change of what is stated, by whichever process: the place after the last
+    /// statement that is known here.
     #[must_use]
     pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.news.watch()

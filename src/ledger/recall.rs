@@ -167,7 +167,7 @@ pub fn recall(bytes: &[u8]) -> Result<Recalled, RecallError> {
     let entry: EntryForm<'_> =
         serde_json::from_slice(bytes).map_err(|_| RecallError::NoDecision)?;
     let permitted = match &*entry.t {
-        "intent" => true,
+        "intent" | "deletion" => true,
         "refusal" => false,
         _ => return Err(RecallError::NoDecision),
     };
@@ -196,6 +196,16 @@ pub fn recall(bytes: &[u8]) -> Result<Recalled, RecallError> {
     let policies = decision.cited.into_iter().map(|cited| cited.policy).collect();
     let reason = entry.reason;
     Ok(Recalled { question, permitted, policies, reason, digest: decision.policies })
+}
+
+/// What an entry is about.
+pub(super) fn media_of(bytes: &[u8]) -> Option<MediaRef> {
+    #[derive(Deserialize)]
+    struct About<'a> {
+        #[serde(borrow)]
+        media: MediaForm<'a>,
+    }
+    read_media(&serde_json::from_slice::<About<'_>>(bytes).ok()?.media)
 }
 
 fn read_all<T>(words: &[Cow<'_, str>], read: fn(&str) -> Option<T>) -> Option<Vec<T>> {

@@ -122,7 +122,8 @@ impl News {
             return true;
         }
         let changed = self.lock();
-        let later = |name: &RegisterName| changed.names.get(name).is_some_and(|at| *at >= basis.seen);
+        let later =
+            |name: &RegisterName| changed.names.get(name).is_some_and(|at| *at >= basis.seen);
         basis.seen >= changed.floor && !basis.names.iter().any(later)
     }
 
@@ -311,7 +312,7 @@ struct StatementForm<'a> {
     id: EntryId,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<&'a str>,
-    said: serde_json::Value,
+    said: Value,
     t: &'a str,
     v: u8,
 }

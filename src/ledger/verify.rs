@@ -412,8 +412,8 @@ impl Run {
 
     fn ends(&mut self, entry: &Skeleton<'_>) {
         match entry.t {
-            "intent" => _ = self.open.insert(entry.id.to_owned()),
-            "outcome" => {
+            "intent" | "deletion" => _ = self.open.insert(entry.id.to_owned()),
+            "outcome" | "deleted" => {
                 if let Some(of) = entry.of {
                     self.open.remove(of.get().trim_matches('"'));
                 }

@@ -432,7 +432,8 @@ impl Run {
                 Place::Postgres { .. } => format!("the connection to `{}` was lost", store.name()),
             });
         }
-        for PolicyTexts { digest, texts, .. } in batch.iter().filter_map(|item| item.policies.as_ref())
+        for PolicyTexts { digest, texts, .. } in
+            batch.iter().filter_map(|item| item.policies.as_ref())
         {
             store.put_policy_set(digest, texts).map_err(|error| full(&error))?;
         }
@@ -467,9 +468,9 @@ impl Run {
             self.confirmed = Some((first + sealed.len() as u64 - 1, *leaf));
         }
         self.chain = chain;
-        let said = (first..).zip(batch).flat_map(|(place, item)| {
-            item.names.iter().map(move |name| (Arc::clone(name), place))
-        });
+        let said = (first..)
+            .zip(batch)
+            .flat_map(|(place, item)| item.names.iter().map(move |name| (Arc::clone(name), place)));
         let said: Vec<(RegisterName, u64)> = said.collect();
         if let Some(head) = said.iter().map(|(_, place)| place + 1).max() {
             // Without a check there may be statements of others before these.

@@ -170,6 +170,26 @@ impl MediaRef {
             .or_else(|| of(SidKind::Call, MetadataRef::CALL))
     }
 
+    /// The lists of an account that hold what can be deleted: what is said first, then what is made
+    /// from it.
+    pub fn deletable_lists(account: AccountSid) -> impl Iterator<Item = Self> {
+        let lists = ROWS.iter().filter(|row| row.lists_deletable() && row.kinds().next().is_none());
+        lists.map(move |row| Self::of(row, account, &[]))
+    }
+
+    /// The lists under a voice recording that hold what was made from it and can be deleted. What
+    /// Intelligence made is in a list of its own.
+    pub fn lists_of_derived(
+        account: AccountSid,
+        recording: MediaSid,
+    ) -> impl Iterator<Item = Self> {
+        let only = [SidKind::Recording.as_str()];
+        let lists = ROWS.iter().filter(move |row| {
+            row.lists_deletable() && row.kinds().eq(only) && recording.kind() == SidKind::Recording
+        });
+        lists.map(move |row| Self::of(row, account, &[recording]))
+    }
+
     /// The item of a list with this SID.
     #[must_use]
     pub fn item(&self, sid: &str) -> Option<Self> {

@@ -152,6 +152,18 @@ impl Parameter {
 pub struct Query(Vec<(Parameter, String)>);
 
 impl Query {
+    /// A query of the gate's own.
+    ///
+    /// # Errors
+    /// [`TargetError`] if a value is not one of its parameter, or comes twice.
+    pub fn of(pairs: &[(Parameter, &str)]) -> Result<Self, TargetError> {
+        let mut query = Self::default();
+        for (parameter, value) in pairs {
+            query.put(*parameter, parameter.value(value)?)?;
+        }
+        Ok(query)
+    }
+
     /// The value of a parameter.
     #[must_use]
     pub fn get(&self, parameter: Parameter) -> Option<&str> {

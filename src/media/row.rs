@@ -365,6 +365,20 @@ pub(super) enum Named {
 }
 
 impl Row {
+    /// True if it serves a list of what can be deleted.
+    pub(super) fn lists_deletable(&self) -> bool {
+        match self.serves {
+            Serves::Page { item, .. } => find(item).is_some_and(|item| item.deletes),
+            _ => false,
+        }
+    }
+
+    /// The kinds of the SIDs in its path, but for the account's.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        let kinds = self.path.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0));
+        kinds.filter(|kind| *kind != "AC")
+    }
+
     /// What the path names, if it is one of this row. With `folds`, letter case is overlooked.
     pub(super) fn read(&self, path: &str, folds: bool) -> Option<Vec<Named>> {
         let mut named = Vec::new();
@@ -387,8 +401,7 @@ impl Row {
 
     /// Whether these are the SIDs of its path.
     pub(super) fn names(&self, sids: impl Iterator<Item = MediaSid>) -> bool {
-        let kinds = self.path.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0));
-        let kinds: Vec<&str> = kinds.filter(|kind| *kind != "AC").collect();
+        let kinds: Vec<&str> = self.kinds().collect();
         let sids: Vec<MediaSid> = sids.collect();
         kinds.len() == sids.len() && kinds.iter().zip(sids).all(|(kind, sid)| fits(kind, sid))
     }

@@ -36,6 +36,19 @@ pub struct Question {
     pub now: Timestamp,
 }
 
+impl Question {
+    /// The same question on these facts, which also say whether a legal hold names the caller.
+    #[must_use]
+    pub fn knowing(mut self, facts: Arc<Facts>) -> Self {
+        let circumstances = &mut self.stated.circumstances;
+        circumstances.retain(|one| *one != Circumstance::HoldParty);
+        let is_named = facts.is_held_for(&self.caller.id, self.purpose.as_ref());
+        circumstances.extend(is_named.then_some(Circumstance::HoldParty));
+        self.facts = facts;
+        self
+    }
+}
+
 /// What a request states beside its purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stated {

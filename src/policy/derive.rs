@@ -56,7 +56,7 @@ pub(super) struct Terms {
     /// What a requirement asks for; then it does not apply.
     pub(super) musts: Vec<Condition>,
     /// Where it does not apply either.
-    except: Vec<Vec<Condition>>,
+    pub(super) except: Vec<Vec<Condition>>,
 }
 
 impl Terms {

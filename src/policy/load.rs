@@ -13,15 +13,19 @@ use cedar_policy::{
     Effect, Policy, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode, Validator,
 };
 
+use super::derive::Derived;
 use super::draft::{Draft, file};
 use super::request::Names;
+use super::retention::{Keeping, Keeps};
 use super::shape;
 use super::slice::{Index, Slices};
 use super::{Citation, Ground, PolicyDigest, PolicySources};
 use crate::facts::Reading;
 use crate::identity::Role;
 use crate::law::Law;
-use crate::notice::{Class, Coverage, Notice, Notices, Problem, Vocabulary, conflicts};
+use crate::notice::{
+    Class, Coverage, Effect as Meaning, Kind, Notice, Notices, Problem, Vocabulary, conflicts,
+};
 use crate::purpose::Purpose;
 
 /// LIMIT: the stack on which policies are parsed and validated. The engine's parser needs about
@@ -45,6 +49,7 @@ pub struct Policies {
     pub(super) roles: BTreeSet<Role>,
     pub(super) names: Names,
     pub(super) slices: Slices,
+    pub(super) keeps: Keeps,
     schema: Schema,
     all: PolicySet,
     sources: PolicySources,
@@ -173,6 +178,7 @@ impl Loader {
         };
         self.read_guardrails(&sources.guardrails);
         let derived = std::mem::take(&mut draft.derived);
+        let keeps = keeps(draft.notices.all(), &derived, &draft.vocabulary);
         for (notice, derived) in draft.notices.all().iter().zip(derived) {
             for policy in &derived {
                 if let Some(clause) = notice.clauses.get(policy.clause) {
@@ -206,6 +212,7 @@ impl Loader {
             notices: draft.notices,
             names,
             slices: Slices::new(self.index),
+            keeps,
             schema,
             all: self.all,
             sources: sources.clone(),
@@ -370,6 +377,22 @@ impl Loader {
     fn add(&mut self, file: &str, line: Option<usize>, message: impl std::fmt::Display) {
         self.problems.push(Problem::new(file, line, message));
     }
+}
+
+/// What the clauses that say how long derive.
+fn keeps(notices: &[Notice], derived: &[Vec<Derived>], vocabulary: &Vocabulary) -> Keeps {
+    let mut keeping = Keeping::default();
+    for (notice, derived) in notices.iter().zip(derived) {
+        for one in derived {
+            let clause = notice.clauses.get(one.clause);
+            if let Some(Meaning::Rule(rule)) = clause.map(|clause| &clause.effect)
+                && rule.kind == Kind::Keep
+            {
+                keeping.take(rule, notice.header.effective, (&one.terms, &one.policy));
+            }
+        }
+    }
+    keeping.done(vocabulary)
 }
 
 /// The line of the first place that one of the engine's errors points at.

@@ -7,7 +7,8 @@
 //! (`slice.rs`), on a request and entities built from typed values (`request.rs`). Cedar skips a
 //! policy that fails to evaluate, even a forbid; here any such error refuses (`decide.rs`). A
 //! refusal names the sentence that refuses, or the one that comes nearest to permitting, and what
-//! is missing (`explain.rs`). For the desk: policy tests (`expect.rs`), their form for the official
+//! is missing (`explain.rs`). When the time of a recording is over follows from the same policies
+//! (`retention.rs`). For the desk: policy tests (`expect.rs`), their form for the official
 //! `cedar` command (`export.rs`), the table of decisions (`table.rs`) and what a change changes
 //! (`diff.rs`).
 
@@ -21,6 +22,7 @@ mod explain;
 mod export;
 mod load;
 mod request;
+mod retention;
 mod scenario;
 mod shape;
 mod slice;
@@ -34,6 +36,7 @@ pub use draft::{DerivedFile, Draft};
 pub use expect::PolicyTest;
 pub use explain::Explained;
 pub use load::{LoadError, Policies};
+pub use retention::Retention;
 pub use scenario::{Scenario, ScenarioRecording, ScenarioRequest};
 pub use source::{LawSource, NoticeSource, PolicySources, text_digest};
 

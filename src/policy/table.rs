@@ -38,7 +38,7 @@ impl Policies {
              allow, and all\n\
              #                  that a clause can ask for is so, but for a legal hold if it can \
              do without\n\
-             #   under a hold   the same, and a legal hold lies on the recording\n",
+             #   under a hold   the same, and a legal hold lies on the recording and names the caller\n",
         );
         for notice in self.notices.all() {
             self.notice_table(notice, &mut out);
@@ -110,6 +110,9 @@ impl Policies {
         let register = &mut Arc::make_mut(&mut held.facts).register;
         if !register.circumstances.contains(&Circumstance::Hold) {
             register.circumstances.push(Circumstance::Hold);
+        }
+        if !held.stated.circumstances.contains(&Circumstance::HoldParty) {
+            held.stated.circumstances.push(Circumstance::HoldParty);
         }
         let plain = of.question(bare_facts(made), Stated::default(), made);
         let rows = [("nothing known", plain), ("at best", best), ("under a hold", held)];

@@ -154,11 +154,13 @@ impl Policies {
         // That a card was recorded makes nothing better.
         let held = without(&circumstances(false), Circumstance::CardExposed);
         // A hold allows some uses and stops deletion, and what stays encrypted may be let out or
-        // held back: both are tried of each.
+        // held back: both are tried of each. Without a hold, none names anybody.
         let free = without(&held, Circumstance::Hold);
         let sealed = circumstances(true);
         let open = without(&sealed, Circumstance::StillEncrypted);
-        let ways = [(&free, &open), (&held, &open), (&free, &sealed), (&held, &sealed)];
+        let [sealed_free, open_free] =
+            [&sealed, &open].map(|stated| without(stated, Circumstance::HoldParty));
+        let ways = [(&free, &open_free), (&held, &open), (&free, &sealed_free), (&held, &sealed)];
         let countries = match of.action {
             Action::Share => self.countries(about),
             Action::Access | Action::Describe | Action::Delete => vec![None],

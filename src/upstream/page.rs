@@ -5,6 +5,7 @@
 //! for with a receipt. Items that are not paid for are left out; the page's own keys stay.
 
 use bytes::Bytes;
+use http::Uri;
 use serde_json::Value;
 
 use super::account::Site;
@@ -12,7 +13,7 @@ use super::answer::{self, Opened, Outline};
 use super::rewrite::{self, Own};
 use super::{Upstream, UpstreamError};
 use crate::ledger::{Intent, OpenDisclosure, Receipt};
-use crate::media::{MediaRef, Query, Serves};
+use crate::media::{MediaRef, Query, Serves, Target};
 
 /// A page that was read and is not told yet.
 #[derive(Debug)]
@@ -56,6 +57,23 @@ impl Upstream {
 }
 
 impl Listed {
+    /// What asks for the page after it; `None` if this is the last.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] if what comes next is not a page of the same list.
+    pub fn next(&self) -> Result<Option<Query>, UpstreamError> {
+        let next = self.document.pointer("/meta/next_page_url");
+        let next = next.or_else(|| self.document.get("next_page_uri")).and_then(Value::as_str);
+        let Some(next) = next.filter(|next| !next.is_empty()) else { return Ok(None) };
+        let read = |url: &str| {
+            let url: Uri = url.parse().ok()?;
+            let mut target = Target::parse(url.path(), url.query()).ok()?;
+            target.media.account = target.account.unwrap_or(self.page.account);
+            (target.media == self.page).then_some(target.query)
+        };
+        read(next).map(Some).ok_or(UpstreamError::Unusable("its next page is of another list"))
+    }
+
     /// The items, each with its own JSON, which is for learning facts.
     pub fn items(&self) -> impl Iterator<Item = (MediaRef, Bytes)> + use<'_> {
         self.items.iter().map(|(_, media, json)| (*media, json.clone()))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use noticegate::media::ROWS;
 
 /// The rooms from the ground up. A room may use those before it, never those after it.
-const ROOMS: [&str; 30] = [
+const ROOMS: [&str; 31] = [
     "words",
     "clock",
     "crash",
@@ -33,6 +33,7 @@ const ROOMS: [&str; 30] = [
     "stream",
     "respond",
     "gate",
+    "sweep",
     "listener",
     "witness",
     "serve",
@@ -204,6 +205,7 @@ fn the_example_explains_every_key() {
         "id",
         "env",
         "witnesses",
+        "retention",
     ];
     let tables = ["upstream", "facts", "limits", "log"];
     for line in statements(&code) {

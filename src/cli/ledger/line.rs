@@ -44,6 +44,15 @@ pub(super) fn line(row: &Row) -> String {
             number("/bytes"),
             text("/of")
         ),
+        "deletion" => format!("deletion {} by clause {}, {}", asked(), cited(), text("/actor")),
+        "deleted" => format!(
+            "deleted  {} {}: {} with status {}, of {}",
+            text("/media/recording"),
+            text("/media/form"),
+            text("/ending"),
+            number("/status"),
+            text("/of")
+        ),
         "start" => format!("start    with policies {}", text("/policies")),
         "policies" => format!("policies {} are in force", text("/policies")),
         "policies-refused" => {

@@ -102,7 +102,7 @@ pub(super) fn bar(what: &'static str) -> ProgressBar {
 }
 
 /// Who is at this command line, for the record.
-fn actor(named: Option<&String>) -> String {
+pub(super) fn actor(named: Option<&String>) -> String {
     let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     named.cloned().or_else(user).unwrap_or_else(|| "unknown".to_owned())
 }

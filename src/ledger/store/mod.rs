@@ -173,6 +173,15 @@ pub struct Checkpointed {
     pub note: String,
 }
 
+/// Who sweeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leading {
+    /// This handle, until it is dropped.
+    Own,
+    /// Somebody else, in words.
+    Other(String),
+}
+
 /// What both stores can do.
 pub trait Store: Send + Debug {
     /// The file, or the database's host and name: for messages.
@@ -276,6 +285,10 @@ pub trait Store: Send + Debug {
     /// True if this handle is the one among all gates that signs checkpoints. It stays so until
     /// the handle is dropped.
     fn lead(&mut self) -> Result<bool, StoreError>;
+
+    /// Makes this handle the one among all processes that deletes at Twilio what must go, unless
+    /// somebody else is.
+    fn lead_sweep(&mut self) -> Result<Leading, StoreError>;
 
     /// The newest checkpoint.
     fn last_checkpoint(&mut self) -> Result<Option<Checkpointed>, StoreError>;

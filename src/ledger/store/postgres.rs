@@ -21,7 +21,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use tokio_postgres::Row;
 
 use super::{
-    Append, Blind, Checkpointed, DeadWriter, Leaf, PersonKey, Store, StoreError, Stored,
+    Append, Blind, Checkpointed, DeadWriter, Leading, Leaf, PersonKey, Store, StoreError, Stored,
     TILE_LEAVES,
 };
 use link::Link;
@@ -31,6 +31,17 @@ const PRUNE: u64 = 16 * TILE_LEAVES;
 
 /// The two-part advisory lock of the gate that signs. Locks of writers have one part.
 const LEAD: &str = "SELECT pg_try_advisory_lock(1852271717, 2)";
+
+/// The one of who sweeps.
+const SWEEP: &str = "SELECT pg_try_advisory_lock(1852271717, 3)";
+
+/// Who holds that, as far as this role may know.
+const SWEEPER: &str = "
+    SELECT coalesce('from ' || host(client_addr) || ' ', '') || 'as session ' || pid
+        || coalesce(to_char(backend_start AT TIME ZONE 'UTC', '\" since \"YYYY-MM-DD HH24:MI:SS\"Z\"'), '')
+    FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND classid = 1852271717 AND objid = 3 AND objsubid = 2 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
 const APPEND: &str = "
     WITH place AS (
@@ -124,13 +135,7 @@ const PRUNE_SOME: &str = "
 /// through all that lies beside entries.
 macro_rules! stored {
     ($sealed:literal, $which:literal) => {
-        concat!(
-            "SELECT seq, bytes, leaf, ",
-            $sealed,
-            " FROM (",
-            $which,
-            ") AS found ORDER BY seq"
-        )
+        concat!("SELECT seq, bytes, leaf, ", $sealed, " FROM (", $which, ") AS found ORDER BY seq")
     };
 }
 
@@ -271,7 +276,9 @@ impl Store for Postgres {
         match rows.first() {
             Some(row) => self.link.number(row, 0).map(Some),
             None if known.is_some() => Ok(None),
-            None => Err(self.link.unusable("its counter in `noticegate.head` is missing".to_owned())),
+            None => {
+                Err(self.link.unusable("its counter in `noticegate.head` is missing".to_owned()))
+            }
         }
     }
 
@@ -286,7 +293,8 @@ impl Store for Postgres {
     fn stated_since(&mut self, from: u64) -> Result<Vec<(String, u64)>, StoreError> {
         let sql = "SELECT name, seq FROM noticegate.statement WHERE seq >= $1 ORDER BY seq";
         let rows = self.link.rows(sql, &[&number(from)])?;
-        let each = rows.iter().map(|row| Ok((self.link.column(row, 0)?, self.link.number(row, 1)?)));
+        let each =
+            rows.iter().map(|row| Ok((self.link.column(row, 0)?, self.link.number(row, 1)?)));
         each.collect()
     }
 
@@ -429,6 +437,14 @@ impl Store for Postgres {
             self.leads = self.link.value(LEAD, &[])?.unwrap_or(false);
         }
         Ok(self.leads)
+    }
+
+    fn lead_sweep(&mut self) -> Result<Leading, StoreError> {
+        if self.link.value(SWEEP, &[])?.unwrap_or(false) {
+            return Ok(Leading::Own);
+        }
+        let who: Option<String> = self.link.value(SWEEPER, &[])?;
+        Ok(Leading::Other(who.unwrap_or_else(|| "it has just ended".to_owned())))
     }
 
     fn last_checkpoint(&mut self) -> Result<Option<Checkpointed>, StoreError> {

@@ -4,7 +4,11 @@
 //! file is opened, because SQLite ignores a pragma that it does not like. `bytes` and `leaf` are
 //! never changed; `clear` beside them may be erased.
 
-use std::fs::{File, TryLockError};
+mod lock;
+
+pub use lock::GateLock;
+
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,8 +21,8 @@ use rusqlite::{
 use crate::crash;
 
 use super::{
-    Access, Append, Blind, Checkpointed, DeadWriter, Leaf, PersonKey, Store, StoreError, Stored,
-    TILE_LEAVES,
+    Access, Append, Blind, Checkpointed, DeadWriter, Leading, Leaf, PersonKey, Store, StoreError,
+    Stored, TILE_LEAVES,
 };
 
 /// "ngle" in ASCII: marks the file as a ledger of ours.
@@ -76,35 +80,8 @@ pub struct Sqlite {
     identity: (u64, u64),
     /// The writer that was claimed.
     writer: Option<String>,
-}
-
-/// Holds the right to be the file's gate; released when dropped.
-#[derive(Debug)]
-pub struct GateLock {
-    _file: File,
-}
-
-impl GateLock {
-    /// Takes it.
-    ///
-    /// # Errors
-    /// [`StoreError::Unusable`] if another gate holds it, or the folder cannot be written to.
-    pub fn take(path: &Path) -> Result<Self, StoreError> {
-        let unusable = |problem: String| unusable(path, problem);
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&name);
-        let file = file.map_err(|error| {
-            unusable(format!("its folder must exist and be writable ({error})"))
-        })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(unusable("another process is writing to it".to_owned()))
-            }
-            Err(TryLockError::Error(error)) => Err(unusable(error.to_string())),
-        }
-    }
+    /// Held while this handle leads the sweep.
+    sweep: Option<File>,
 }
 
 fn unusable(path: &Path, problem: impl Into<String>) -> StoreError {
@@ -139,7 +116,7 @@ impl Sqlite {
             done => done?,
         }
         let identity = identity(path).map_err(|error| unusable(path, error.to_string()))?;
-        Ok(Self { path: path.to_owned(), connection, identity, writer: None })
+        Ok(Self { path: path.to_owned(), connection, identity, writer: None, sweep: None })
     }
 
     fn error(&self, source: rusqlite::Error) -> StoreError {
@@ -430,6 +407,12 @@ impl Store for Sqlite {
 
     fn lead(&mut self) -> Result<bool, StoreError> {
         Ok(true)
+    }
+
+    fn lead_sweep(&mut self) -> Result<Leading, StoreError> {
+        let (file, leading) = lock::sweep(&self.path)?;
+        self.sweep = file.or(self.sweep.take());
+        Ok(leading)
     }
 
     fn last_checkpoint(&mut self) -> Result<Option<Checkpointed>, StoreError> {

@@ -111,7 +111,8 @@ fn the_table_of_the_law_is_what_is_decided() {
     }
     let kept = std::fs::read_to_string(FILE).unwrap_or_default();
     assert!(kept == table, "{FILE} is not what is decided; UPDATE_TABLE=1 writes it");
-    let of = |place: &str| kept.lines().find(|line| line.starts_with(&format!("{place} "))).unwrap();
+    let of =
+        |place: &str| kept.lines().find(|line| line.starts_with(&format!("{place} "))).unwrap();
     assert!(of("US-GA").split_whitespace().nth(2) == Some("permit"));
     assert!(of("US-CA").split_whitespace().filter(|word| *word == "permit").count() == 1);
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use noticegate::facts::{Consent, Facts, Labels, LawOfCall, Register};
-use noticegate::law::{ConsentRule, Place};
 use noticegate::folder;
 use noticegate::identity::{Caller, Proof, Role};
+use noticegate::law::{ConsentRule, Place};
 use noticegate::media::{Artefact, Direction, Form, MediaRef};
 use noticegate::notice::{Circumstance, ConsentForm, Effect, Kind, Rule};
 use noticegate::policy::{

@@ -13,6 +13,7 @@ pub mod process;
 pub mod raw_upstream;
 pub mod review_cli;
 pub mod review_scan;
+pub mod sweep;
 pub mod tokens;
 pub mod twilio;
 pub mod world;

@@ -274,9 +274,25 @@ impl World {
         seen.filter(|seen| !seen.path_and_query.contains(".json")).map(line).collect()
     }
 
-    /// States things as another process does: beside the gate, through the store alone. Returns
+    /// States things as another process does, and waits until this gate has heard of it. Returns
     /// the place of the first entry.
     pub fn state(&self, statements: &[Value]) -> u64 {
+        let place = self.state_unheard(statements);
+        if let Some(running) = &self.running {
+            let last = place + statements.len() as u64 - 1;
+            let mut changes = running.changes();
+            let hear = move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(changes.wait_for(|known| *known > last)).map(|_| ()).unwrap();
+            };
+            std::thread::spawn(hear).join().unwrap();
+        }
+        place
+    }
+
+    /// States things as another process does: beside the gate, through the store alone. Returns
+    /// the place of the first entry.
+    pub fn state_unheard(&self, statements: &[Value]) -> u64 {
         let config = Config::load(&self.folder.join("noticegate.toml")).unwrap();
         let statements: Vec<Statement> =
             statements.iter().map(|one| serde_json::from_value(one.clone()).unwrap()).collect();
@@ -443,7 +459,7 @@ issuer = "{}"
 audiences = ["{}"]
 {keys}
 algorithms = ["ES256"]
-roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", privacy-officer = "privacy-officer", complaints-handler = "complaints-handler" }}
+roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", privacy-officer = "privacy-officer", complaints-handler = "complaints-handler", legal-counsel = "legal-counsel", retention-operator = "retention-operator" }}
 {issuer}
 
 {config}

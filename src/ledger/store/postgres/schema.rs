@@ -7,10 +7,8 @@ use super::super::StoreError;
 use super::link::Link;
 
 /// Every change to the tables, in order. A script that was released never changes.
-const MIGRATIONS: &[(&str, &str)] = &[
-    ("tables", include_str!("tables.sql")),
-    ("statements", include_str!("statements.sql")),
-];
+const MIGRATIONS: &[(&str, &str)] =
+    &[("tables", include_str!("tables.sql")), ("statements", include_str!("statements.sql"))];
 
 /// Who may do what, as SQL.
 pub(super) const ROLES: &str = include_str!("roles.sql");
