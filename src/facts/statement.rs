@@ -314,7 +314,7 @@ pub struct Hold {
     /// True when it is lifted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lifted: bool,
-    /// The callers who may use what it covers after its time, by their ids (`issuer:subject`).
+    /// The callers who may use what it covers after its time, by their ids (`issuer|subject`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<String>,
     /// For what they may.

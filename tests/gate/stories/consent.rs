@@ -358,7 +358,7 @@ async fn a_hold_stops_deletion_and_gets_those_it_names_past_the_time() {
     };
     let hold = |lifted: bool| {
         json!({"about": [CALL], "hold": {"id": "hold-7", "case": "claim-7", "lifted": lifted,
-            "people": ["test:lea"], "purposes": ["legal-claims"], "reason": "Jo Bloggs sues us"}})
+            "people": ["test|lea"], "purposes": ["legal-claims"], "reason": "Jo Bloggs sues us"}})
     };
     let open = json!({"about": [CALL], "case": {"id": "claim-7", "open": true,
         "at": "2026-11-10T00:00:00Z"}});
