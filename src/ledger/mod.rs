@@ -407,8 +407,9 @@ impl Ledger {
     }
 
     /// Writes what waits and a stop entry, and has what follows catch up. Later entries are
-    /// refused.
+    /// refused, and what was stated cannot be read any more.
     pub fn close(&self) {
+        self.register.close();
         self.writer.close();
         self.followers.each.iter().for_each(Follower::stop);
     }

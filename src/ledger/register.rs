@@ -142,8 +142,8 @@ struct Wanted {
 /// The handle on the thread.
 #[derive(Debug)]
 pub(super) struct Register {
-    wanted: Option<mpsc::Sender<Wanted>>,
-    thread: Option<JoinHandle<()>>,
+    /// `None` once it is closed.
+    running: Mutex<Option<(mpsc::Sender<Wanted>, JoinHandle<()>)>>,
 }
 
 impl Register {
@@ -157,7 +157,20 @@ impl Register {
         let mut reader = Reader { place, store: None, opener: Opener::new(sealing), news };
         let thread = std::thread::Builder::new().name("register".to_owned());
         let thread = thread.spawn(move || reader.serve(&asked))?;
-        Ok(Self { wanted: Some(wanted), thread: Some(thread) })
+        Ok(Self { running: Mutex::new(Some((wanted, thread))) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(mpsc::Sender<Wanted>, JoinHandle<()>)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the thread, and lets go of the store.
+    pub(super) fn close(&self) {
+        let running = self.lock().take();
+        if let Some((wanted, thread)) = running {
+            drop(wanted);
+            let _ = thread.join();
+        }
     }
 
     /// Everything that was said under these names before the place that is answered with.
@@ -167,18 +180,18 @@ impl Register {
     ) -> Result<(Vec<Recorded>, u64), FactsError> {
         let gone = || FactsError::Register("its thread has ended; restart the gate".to_owned());
         let (answer, answered) = oneshot::channel();
-        let wanted = self.wanted.as_ref().ok_or_else(gone)?;
-        wanted.send(Wanted { names, answer }).map_err(|_| gone())?;
+        {
+            let running = self.lock();
+            let (wanted, _) = running.as_ref().ok_or_else(gone)?;
+            wanted.send(Wanted { names, answer }).map_err(|_| gone())?;
+        }
         answered.await.map_err(|_| gone())?.map_err(FactsError::Register)
     }
 }
 
 impl Drop for Register {
     fn drop(&mut self) {
-        self.wanted = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.close();
     }
 }
 
