@@ -370,6 +370,7 @@ fn folder(purposes: usize, keeps: Keeps) -> PolicySources {
         schema: String::new(),
         guardrails: GUARDRAILS.to_owned(),
         notices: vec![old.source(&OLD), new.source(&NEW)],
+        ..PolicySources::default()
     };
     let files = Draft::read(&sources).derive().unwrap();
     for DerivedFile { path, text } in files {

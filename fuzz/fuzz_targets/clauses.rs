@@ -73,6 +73,7 @@ fn sources(folder: &str) -> PolicySources {
             text,
             clauses: String::new(),
         }],
+        ..PolicySources::default()
     }
 }
 

@@ -108,7 +108,7 @@ impl Clerk {
             sha256,
             ..Event::default()
         };
-        self.write(event, Clear::default())
+        self.write(event, &Clear::default())
     }
 
     /// Records an accounting for a person; returns the place of that entry.
@@ -117,7 +117,7 @@ impl Clerk {
     /// [`ClerkError`], after which it must not be handed over.
     pub fn accounted(&mut self, person: Option<u64>, lines: u64) -> Result<u64, ClerkError> {
         let event = Event { t: "accounting", person, entries: Some(lines), ..Event::default() };
-        self.write(event, Clear::default())
+        self.write(event, &Clear::default())
     }
 
     /// Records that somebody has looked at entries and what they found.
@@ -137,7 +137,7 @@ impl Clerk {
         let commitments = clear.note(&person_of_caller(&self.actor), note);
         let c = commitments.map_err(|_| ClerkError::NoRandomness)?;
         let event = Event { t: "review", of, reason: Some(verdict), c, ..Event::default() };
-        self.write(event, clear)
+        self.write(event, &clear)
     }
 
     /// Records what somebody states, all of it or nothing; returns the place of the first entry.
@@ -211,7 +211,7 @@ impl Clerk {
             reason: Some(reason),
             ..Event::default()
         };
-        let place = self.write(event, Clear::default())?;
+        let place = self.write(event, &Clear::default())?;
         self.store.erase_person(found.person)?;
         Ok(place)
     }
@@ -228,7 +228,7 @@ impl Clerk {
             ));
         }
         let event = Event { t: "redaction", of, reason: Some(reason), ..Event::default() };
-        let place = self.write(event, Clear::default())?;
+        let place = self.write(event, &Clear::default())?;
         self.store.erase_clear(of)?;
         Ok(place)
     }
@@ -277,7 +277,7 @@ impl Clerk {
             reason: Some(reason),
             ..Event::default()
         };
-        let place = self.write(event, Clear::default())?;
+        let place = self.write(event, &Clear::default())?;
         self.store.prune(before)?;
         Ok(place)
     }
@@ -293,12 +293,12 @@ impl Clerk {
         }
     }
 
-    fn write(&mut self, event: Event<'_>, clear: Clear) -> Result<u64, ClerkError> {
+    fn write(&mut self, event: Event<'_>, clear: &Clear) -> Result<u64, ClerkError> {
         let now = self.clock.now();
         let id = EntryId::new(now);
         let text = entry::event(id, now, Event { actor: Some(&self.actor), ..event });
         let mut sealer = Sealer::new(Arc::clone(&self.sealing));
-        let clears = sealer.seal(&mut *self.store, [(id, &clear)].into_iter())?;
+        let clears = sealer.seal(&mut *self.store, [(id, clear)].into_iter())?;
         let (bytes, leaf) = Chain::after(self.store.last()?).seal(text);
         let clear = clears.first().and_then(Option::as_deref);
         Ok(self.store.append(&[Append { bytes: &bytes, leaf: &leaf, clear }])?)
