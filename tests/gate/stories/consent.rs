@@ -42,11 +42,11 @@ async fn refused_unheard(world: &World, request: http::request::Builder, why: &s
     assert_eq!(refusal["id"], answer.header("noticegate-entry").unwrap());
 }
 
-fn party(number: &str, more: Value) -> Value {
+fn party(number: &str, more: &Value) -> Value {
     json!({"about": [CALL], "participant": {"number": number}, "party": more})
 }
 
-fn consent(number: &str, more: Value) -> Value {
+fn consent(number: &str, more: &Value) -> Value {
     let mut consent = json!({"state": "given", "form": "spoke", "at": "2026-11-03T09:15:05Z"});
     consent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     if consent["state"] != "given" {
@@ -56,7 +56,7 @@ fn consent(number: &str, more: Value) -> Value {
 }
 
 fn withdrawn(number: &str) -> Value {
-    consent(number, json!({"state": "withdrawn", "at": NOW}))
+    consent(number, &json!({"state": "withdrawn", "at": NOW}))
 }
 
 const ALL_PARTY: &str = "demands everybody's consent";
@@ -66,11 +66,11 @@ async fn a_number_says_georgia_an_address_says_california_and_everybody_must_agr
     let mut world = world().await;
     let wav = || path(".wav");
     assert_eq!(world.send(world.ana(&wav())).await.status, 200, "Georgia asks for one consent");
-    world.state(&[party(NUMBER, json!({"address": "US-CA"}))]);
+    world.state(&[party(NUMBER, &json!({"address": "US-CA"}))]);
     refused(&world, world.ana(&wav()), ALL_PARTY).await;
-    world.state(&[consent(NUMBER, json!({}))]);
+    world.state(&[consent(NUMBER, &json!({}))]);
     refused(&world, world.ana(&wav()), ALL_PARTY).await;
-    world.state(&[consent(LINE, json!({"form": "contract"}))]);
+    world.state(&[consent(LINE, &json!({"form": "contract"}))]);
     assert_eq!(world.send(world.ana(&wav())).await.status, 200, "now everybody has agreed");
     let entries = world.entries().await;
     let laws: Vec<&Value> =
@@ -120,7 +120,7 @@ async fn what_a_line_plays_is_consent_of_those_who_stay_on_it_from_that_day() {
     world.state(&[announce("2026-11-01T00:00:00Z", json!({}))]);
     assert_eq!(world.send(trainer()).await.status, 200);
     // Who says no all the same has said no.
-    world.state(&[consent(NUMBER, json!({"state": "refused"}))]);
+    world.state(&[consent(NUMBER, &json!({"state": "refused"}))]);
     refused(&world, trainer(), "somebody's does not hold").await;
 }
 
@@ -128,13 +128,13 @@ async fn what_a_line_plays_is_consent_of_those_who_stay_on_it_from_that_day() {
 async fn consent_is_for_its_purposes_and_its_time() {
     let world = world().await;
     let trainer = || world.who("tom", "trainer", "staff-training", &path(".wav"));
-    let agent = consent(LINE, json!({"form": "contract"}));
+    let agent = consent(LINE, &json!({"form": "contract"}));
     let for_quality = json!({"purposes": ["quality-monitoring"]});
-    world.state(&[agent, consent(NUMBER, for_quality)]);
+    world.state(&[agent, consent(NUMBER, &for_quality)]);
     refused(&world, trainer(), "consent").await;
     let until = json!({"purposes": ["staff-training"], "until": "2026-11-23T12:00:10Z",
         "at": "2026-11-03T09:15:06Z"});
-    world.state(&[consent(NUMBER, until)]);
+    world.state(&[consent(NUMBER, &until)]);
     let end: jiff::Timestamp = "2026-11-23T12:00:10Z".parse().unwrap();
     assert!(world.clock.now() < end, "{}", world.clock.now());
     let second = jiff::SignedDuration::from_secs(1);
@@ -157,7 +157,7 @@ async fn a_withdrawal_is_known_to_the_very_next_request() {
         world.state_unheard(&[json!({"participant": {"number": NUMBER}, "consent": no})]);
         refused_unheard(&world, world.ana(&path(".wav")), "withdrew").await;
         let again = json!({"at": at + jiff::SignedDuration::from_millis(1)});
-        world.state(&[consent(NUMBER, again)]);
+        world.state(&[consent(NUMBER, &again)]);
         world.clock.set(at + jiff::SignedDuration::from_millis(2));
     }
     let reads = world
@@ -194,7 +194,7 @@ async fn cached_facts_never_outlive_a_withdrawal() {
         }
         let at: jiff::Timestamp = NOW.parse().unwrap();
         let at = at + jiff::SignedDuration::from_millis(round * 10);
-        let no = consent(NUMBER, json!({"state": "withdrawn", "at": at}));
+        let no = consent(NUMBER, &json!({"state": "withdrawn", "at": at}));
         world.clock.set(at);
         let place = world.state_unheard(&[no]);
         on.store(false, Ordering::SeqCst);
@@ -210,7 +210,7 @@ async fn cached_facts_never_outlive_a_withdrawal() {
         let after = of_kind(&entries[place..], "intent");
         assert!(after.is_empty(), "{} disclosures behind the withdrawal", after.len());
         let yes = json!({"at": at + jiff::SignedDuration::from_millis(1)});
-        world.state(&[consent(NUMBER, yes)]);
+        world.state(&[consent(NUMBER, &yes)]);
         world.clock.set(at + jiff::SignedDuration::from_millis(2));
     }
 }
@@ -385,12 +385,12 @@ async fn a_child_needs_a_guardian_and_an_erased_refusal_stays_one() {
     let world = world().await;
     let trainer = || world.who("tom", "trainer", "staff-training", &path(".wav"));
     world.state(&[
-        party(NUMBER, json!({"minor": true})),
-        consent(NUMBER, json!({})),
-        consent(LINE, json!({"form": "contract"})),
+        party(NUMBER, &json!({"minor": true})),
+        consent(NUMBER, &json!({})),
+        consent(LINE, &json!({"form": "contract"})),
     ]);
     refused(&world, trainer(), "consent").await;
-    world.state(&[consent(NUMBER, json!({"guardian": true, "at": "2026-11-03T09:15:09Z"}))]);
+    world.state(&[consent(NUMBER, &json!({"guardian": true, "at": "2026-11-03T09:15:09Z"}))]);
     assert_eq!(world.send(trainer()).await.status, 200);
     world.state(&[withdrawn(NUMBER)]);
     refused(&world, trainer(), "somebody's does not hold").await;
