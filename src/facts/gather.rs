@@ -11,7 +11,7 @@ use super::{
 use crate::clock::Clock;
 use crate::config;
 use crate::law::Medium;
-use crate::media::{Artefact, MediaSid, MetadataRef, SidKind};
+use crate::media::{AccountSid, Artefact, CallSid, MediaSid, MetadataRef, SidKind};
 use crate::purpose::Purpose;
 
 /// The facts in memory.
@@ -166,6 +166,15 @@ impl FactStore {
         let _ = self.told(about, artefact, source).await;
     }
 
+    /// The ends of a call; `None` if Twilio does not know it or cannot be asked.
+    pub async fn ends_of(
+        &self,
+        (account, call): (AccountSid, CallSid),
+        source: &impl MetadataSource,
+    ) -> Option<Ends> {
+        ends(MetadataRef::named(account, call.into())?, source).await.ok()?
+    }
+
     /// Forgets what is known of a resource, since it has changed.
     pub async fn forget(&self, about: MetadataRef) {
         for artefact in Artefact::ALL {
@@ -310,7 +319,7 @@ async fn ends(call: MetadataRef, source: &impl MetadataSource) -> Result<Option<
     }
 }
 
-fn named(account: crate::media::AccountSid, sid: MediaSid) -> Result<MetadataRef, FactsError> {
+fn named(account: AccountSid, sid: MediaSid) -> Result<MetadataRef, FactsError> {
     MetadataRef::named(account, sid).ok_or(FactsError::Malformed { what: "parent" })
 }
 

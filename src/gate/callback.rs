@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::Worker;
 use crate::asked;
 use crate::facts::{self, CallEnds, Ends, Key, Party, Registry, Said, Statement, Who};
-use crate::media::{Artefact, CallSid, MediaSid, MetadataRef};
+use crate::media::{AccountSid, Artefact, CallSid, MediaSid, MetadataRef};
 use crate::respond::{self, CallerForm, Problem};
 use crate::stream::ReplyBody;
 use crate::upstream::Metadata;
@@ -87,6 +87,11 @@ impl Worker {
             let ends = facts::ends(told.direction.as_deref(), [from, to]);
             self.register_ends(call, &ends, hook).await;
         }
+        if let (Kind::Conference(told), Some(call)) = (&event.kind, event.call)
+            && told.has_joined
+        {
+            self.register_joined(told.conference, (event.account, call), hook).await;
+        }
         let about = event.recording.and_then(|sid| MetadataRef::named(event.account, sid));
         let Some(about) = about else { return };
         facts.forget(about).await;
@@ -97,6 +102,40 @@ impl Worker {
         if let Some(site) = site.filter(|_| is_completed) {
             let source = Metadata { upstream: &self.upstream, site: &site, known: None };
             facts.look_ahead(about, Artefact::Audio, &source).await;
+        }
+    }
+
+    /// Keeps who has joined a conference: the end of the call that is not the organisation's, or,
+    /// if it has no number, somebody who is known by their call alone.
+    async fn register_joined(
+        &self,
+        conference: MediaSid,
+        (account, call): (AccountSid, CallSid),
+        hook: &str,
+    ) {
+        let Some(site) = self.gate.accounts.of(account) else { return };
+        let source = Metadata { upstream: &self.upstream, site: &site, known: None };
+        let ends = self.gate.facts.ends_of((account, call), &source).await.unwrap_or_default();
+        let policies = self.gate.policies.now();
+        let vocabulary = policies.reading().vocabulary;
+        let is_outside = |number: &&str| vocabulary.line_of(number).is_none();
+        let number = ends.numbers.iter().find(is_outside).map(str::to_owned);
+        let who = number.map_or_else(|| Who::Name(call.to_string()), Who::Number);
+        let ledger = &self.gate.ledger;
+        let known = ledger.statements(vec![ledger.name(&Key::Media(conference))]).await;
+        let of_this_call =
+            |said: &Said| matches!(said, Said::Party(party) if party.leg == Some(call));
+        if known.is_ok_and(|(known, _)| known.iter().any(|one| of_this_call(&one.statement.said))) {
+            return;
+        }
+        let joined = Statement {
+            about: vec![conference],
+            line: None,
+            participant: Some(who),
+            said: Said::Party(Party { leg: Some(call), ..Party::default() }),
+        };
+        if let Err(error) = ledger.state(&format!("webhook:{hook}"), &[joined]).await {
+            tracing::warn!(%error, "who joined a conference could not be kept");
         }
     }
 

@@ -39,6 +39,8 @@ pub enum Kind {
     Transcription(TranscriptionEvent),
     /// A call's `StatusCallback`.
     Call(Box<CallEvent>),
+    /// A conference's `StatusCallback`.
+    Conference(ConferenceEvent),
     /// Something else that is signed.
     Other,
 }
@@ -108,6 +110,15 @@ pub struct CallEvent {
     pub to: Option<Private>,
     /// `ParentCallSid`.
     pub parent: Option<CallSid>,
+}
+
+/// What is told about a conference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConferenceEvent {
+    /// `ConferenceSid`.
+    pub conference: MediaSid,
+    /// True if the call of the event has joined it (`participant-join`).
+    pub has_joined: bool,
 }
 
 /// A text about people that does not print.
@@ -226,6 +237,14 @@ fn read_form(form: &Form, account: AccountSid) -> Result<Event, EventError> {
             to: text("To")?.map(|number| Private(number.to_owned())),
             parent: sid(form, "ParentCallSid")?,
         }))
+    } else if let Some(event) = text("StatusCallbackEvent")?
+        && let Some(conference) = sid::<MediaSid>(form, "ConferenceSid")?
+    {
+        if conference.kind() != SidKind::Conference {
+            return Err(EventError::NotASid("ConferenceSid"));
+        }
+        let has_joined = event == "participant-join";
+        Kind::Conference(ConferenceEvent { conference, has_joined })
     } else {
         Kind::Other
     };
@@ -354,6 +373,24 @@ mod tests {
         assert_eq!(event.recording, RECORDING.parse().ok());
         assert!(!format!("{event:?}").contains("5550"), "{event:?}");
         assert_eq!(form("X=1").unwrap().kind, Kind::Other);
+    }
+
+    #[test]
+    fn a_conference_tells_who_has_joined_it() {
+        const CONFERENCE: &str = "CF0123456789abcdef0123456789abcdef";
+        let told = |event: &str| {
+            let event = form(&format!(
+                "ConferenceSid={CONFERENCE}&CallSid={CALL}&StatusCallbackEvent={event}"
+            ));
+            (event.as_ref().unwrap().call, event.unwrap().kind)
+        };
+        for (event, has_joined) in [("participant-join", true), ("participant-leave", false)] {
+            let conference = CONFERENCE.parse().unwrap();
+            let expected = Kind::Conference(ConferenceEvent { conference, has_joined });
+            assert_eq!(told(event), (CALL.parse().ok(), expected));
+        }
+        let bad = form(&format!("ConferenceSid={CALL}&StatusCallbackEvent=conference-end"));
+        assert_eq!(bad, Err(EventError::NotASid("ConferenceSid")));
     }
 
     #[test]

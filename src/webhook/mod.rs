@@ -23,8 +23,8 @@ use http::{HeaderMap, Method};
 
 pub use delivery::{Answer, Courier, Delivery, NoAnswer, PAUSE_MAX, RETRY_AFTER_MAX, Verb};
 pub use event::{
-    CallEvent, EVENTS_MAX, Event, EventError, Kind, Private, RecordingEvent, RecordingStatus,
-    TranscriptionEvent,
+    CallEvent, ConferenceEvent, EVENTS_MAX, Event, EventError, Kind, Private, RecordingEvent,
+    RecordingStatus, TranscriptionEvent,
 };
 pub use form::{FORM_BYTES_MAX, FORM_PAIRS_MAX, Form, FormError, Repeated};
 pub use outbox::{GIVE_UP_AFTER_MAX, Outbox, OutboxSettings, OutboxStats, WAITING_MAX};

@@ -527,6 +527,48 @@ async fn the_ends_of_a_call_are_remembered_when_twilio_has_forgotten_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_a_conference_is_on_the_call_with_the_law_of_their_place() {
+    const CONFERENCE: &str = "CF0123456789abcdef0123456789abcdef";
+    let call = |digit: &str| format!("CA{}", digit.repeat(32));
+    let leg = |digit: &str, from: &str| SampleRecording {
+        call_sid: Some(call(digit)),
+        from: from.to_owned(),
+        ..recording(&format!("RE{}", digit.repeat(32)), "2026-11-03T09:15:02Z")
+    };
+    let of_conference = SampleRecording {
+        conference_sid: Some(CONFERENCE.to_owned()),
+        ..recording(RECORDING, "2026-11-03T09:15:02Z")
+    };
+    let mut application = Application::bind().await;
+    let world = World::with(WorldSettings {
+        law: true,
+        recordings: vec![of_conference, leg("b", "+14045550111"), leg("c", "+14155550100")],
+        ..settings(&application)
+    })
+    .await;
+    application.serve(&world);
+    let joins = |call: &str| {
+        signed(&pairs(&[
+            ("AccountSid", ACCOUNT),
+            ("ConferenceSid", CONFERENCE),
+            ("CallSid", call),
+            ("StatusCallbackEvent", "participant-join"),
+        ]))
+    };
+    let heard = || async { world.send(world.ana(&path(".wav"))).await.status };
+    assert_eq!(heard().await, 403, "somebody unknown may be anywhere");
+    for call in [CALL.to_owned(), call("b"), call("b")] {
+        assert_eq!(joins(&call).to(&world.client).await.status, 204);
+    }
+    assert_eq!(heard().await, 200, "all of them are in Georgia");
+    assert_eq!(joins(&call("c")).to(&world.client).await.status, 204);
+    assert_eq!(heard().await, 403, "California asks for everybody's consent");
+    let entries = world.read_entries();
+    assert_eq!(of_kind(&entries, "statement").len(), 3, "each is stated once");
+    assert!(!entries.iter().any(|entry| entry.to_string().contains("+1")), "nobody's number");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_auth_token_is_that_of_callbacks_too() {
     let (world, mut application) = started().await;
     let new = "aaaabbbbccccddddeeeeffff00001111";
