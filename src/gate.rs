@@ -155,6 +155,7 @@ impl Worker {
         let lock = self.unlock(known, media, &facts)?;
         let question = known.question(media, Arc::clone(&facts), &lock, &self.gate.clock);
         let permit = self.decide(known, media, facts, &lock)?;
+        self.place(known, media).await?;
         crash::at("decided");
         let (intent, pledge) = self.record(known, permit)?;
         // The entry travels to the disk while the upstream is asked. What upstream answers stays
@@ -173,12 +174,16 @@ impl Worker {
         let media = known.asked.target.media;
         let facts = self.gather(known, media, None).await?;
         let permit = self.decide(known, media, facts, &PLAIN)?;
+        self.place(known, media).await?;
         let (intent, pledge) = self.record(known, permit)?;
         let receipt = pledge.durable().await.map_err(No::Ledger)?;
         let deleted = self.upstream.delete(&known.site, &intent, receipt).await;
         if let Some(subject) = media.subject() {
             self.gate.facts.forget(subject).await;
             self.gate.facts.forget(subject.even_deleted()).await;
+        }
+        if let Some(own) = media.own_description() {
+            self.gate.facts.displace(&own).await;
         }
         Ok(respond::disclose(deleted.0, deleted.1, known.form, None))
     }
@@ -288,6 +293,21 @@ impl Worker {
             true => Err(wrong(FactsError::NoSuchRecording)),
             false => Ok(facts),
         }
+    }
+
+    /// What facts do not speak of, since it only hangs on their subject by its path, is asked whether
+    /// it does. A description that is told is looked at when it comes.
+    async fn place(&self, known: &Admitted, media: MediaRef) -> Result<(), No> {
+        let Asked { verb, .. } = &known.asked;
+        let looks_at_itself = media.serves() == Serves::Resource && *verb != Verb::Delete;
+        let Some(own) = media.own_description().filter(|_| !looks_at_itself) else {
+            return Ok(());
+        };
+        let source = Metadata { upstream: &self.upstream, site: &known.site, known: None };
+        self.gate.facts.place(own, &source).await.map_err(|error| {
+            let asked = known.asked_for(media);
+            No::Facts(error, Arc::clone(&known.caller), Box::new(asked))
+        })
     }
 
     /// Whether a recording is decrypted: not if no key that is held opens it, and then that is a

@@ -11,7 +11,7 @@ use super::{
 use crate::clock::Clock;
 use crate::config;
 use crate::law::Medium;
-use crate::media::{AccountSid, Artefact, CallSid, MediaSid, MetadataRef, SidKind};
+use crate::media::{AccountSid, Artefact, CallSid, MediaRef, MediaSid, MetadataRef, SidKind};
 use crate::purpose::Purpose;
 
 /// The facts in memory.
@@ -24,6 +24,8 @@ pub struct FactStore {
     told: moka::future::Cache<(MetadataRef, Artefact), Arc<Facts>>,
     /// What follows from that and from the register, for a purpose.
     known: moka::sync::Cache<(MetadataRef, Artefact, Option<Purpose>), Arc<Known>>,
+    /// What belongs where its path says. That never changes, so it has no age.
+    placed: moka::future::Cache<MediaRef, ()>,
 }
 
 /// Facts, and how long they hold.
@@ -52,6 +54,10 @@ impl FactStore {
                 .time_to_live(age_max)
                 .build(),
             known: moka::sync::Cache::builder()
+                .max_capacity(entries_max)
+                .time_to_live(age_max)
+                .build(),
+            placed: moka::future::Cache::builder()
                 .max_capacity(entries_max)
                 .time_to_live(age_max)
                 .build(),
@@ -154,6 +160,29 @@ impl FactStore {
                 Err(FactsError::Unavailable("it took longer than facts may grow old".to_owned()))
             }
         }
+    }
+
+    /// Makes sure that what this describes belongs to what its path names above it.
+    ///
+    /// # Errors
+    /// [`FactsError::NoSuchRecording`] if it does not, or is not there; others if Twilio does not say.
+    pub async fn place(
+        &self,
+        what: MediaRef,
+        source: &impl MetadataSource,
+    ) -> Result<(), FactsError> {
+        let look = async {
+            match source.belongs(what).await? {
+                true => Ok(()),
+                false => Err(FactsError::NoSuchRecording),
+            }
+        };
+        self.placed.try_get_with(what, look).await.map_err(|error| (*error).clone())
+    }
+
+    /// Forgets where this belongs, since it is to be deleted.
+    pub async fn displace(&self, what: &MediaRef) {
+        self.placed.invalidate(what).await;
     }
 
     /// Asks Twilio, so that the answer is there when somebody asks.

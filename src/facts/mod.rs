@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::law::{ConsentRule, Place};
-use crate::media::{AccountSid, Artefact, CallSid, Direction, MediaSid, MetadataRef};
+use crate::media::{AccountSid, Artefact, CallSid, Direction, MediaRef, MediaSid, MetadataRef};
 use crate::notice::{Circumstance, ConsentForm, Made, NoticeVersion};
 use crate::purpose::Purpose;
 use crate::words::words;
@@ -388,6 +388,12 @@ pub trait MetadataSource: Send + Sync {
     /// # Errors
     /// [`FactsError`]: `NoSuchRecording` for Twilio's 404, `Busy` for its 429, else `Unavailable`.
     fn read(&self, what: MetadataRef) -> impl Future<Output = Result<Bytes, FactsError>> + Send;
+
+    /// Whether what this describes belongs to what its path names above it.
+    ///
+    /// # Errors
+    /// [`FactsError`] as for `read`.
+    fn belongs(&self, what: MediaRef) -> impl Future<Output = Result<bool, FactsError>> + Send;
 }
 
 /// Where statements are kept: the ledger. A seam, because the ledger knows facts and not the other

@@ -170,6 +170,21 @@ impl MediaRef {
             .or_else(|| of(SidKind::Call, MetadataRef::CALL))
     }
 
+    /// What says to which recording or message a thing belongs that its path names below one. Facts
+    /// are read of what stands above it, so that Twilio's word on this is needed, too.
+    #[must_use]
+    pub fn own_description(&self) -> Option<Self> {
+        let above = [SidKind::Recording, SidKind::Message, SidKind::MultimediaMessage];
+        let is_below = self.sids().next().is_some_and(|first| above.contains(&first.kind()))
+            && self.sids().nth(1).is_some();
+        let ends = ["/Data.json", "/Data/Content", ".json"];
+        let path = ends.iter().find_map(|end| self.row.path.strip_suffix(end));
+        let row = row::find(&format!("{}.json", path.unwrap_or(self.row.path)))?;
+        let sids: Vec<MediaSid> = self.sids().collect();
+        let is_one = row.serves == Serves::Resource && is_below;
+        is_one.then(|| Self::of(row, self.account, &sids))
+    }
+
     /// The lists of an account that hold what can be deleted: what is said first, then what is made
     /// from it.
     pub fn deletable_lists(account: AccountSid) -> impl Iterator<Item = Self> {

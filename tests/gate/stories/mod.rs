@@ -48,5 +48,6 @@ mod tokens;
 mod twilio_deletes;
 mod twilio_links;
 mod twilio_lists;
+mod twilio_parents;
 mod twilio_urls;
 mod webhooks;
