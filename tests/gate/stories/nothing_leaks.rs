@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +12,7 @@ use noticegate::clock::Clock;
 use noticegate::standin::{Fault, Misbehaviour, RedirectTarget};
 
 use crate::support::client::Answer;
+use crate::support::leaks;
 use crate::support::process::{Process, one, world_of_processes};
 use crate::support::raw_upstream::{RawUpstream, Step, say};
 use crate::support::twilio;
@@ -142,6 +144,23 @@ async fn raw_bytes_with_the_credential_are_noticed() {
     let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
     let client = Client::new(address, world.authority.certificate());
     client.raw(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+}
+
+/// What gates in this process log is searched at the finest level, and the stand-in's is not.
+#[test]
+fn a_log_in_this_process_with_the_secret_is_noticed() {
+    static LOGGED: leaks::Logged = Mutex::new(None);
+    let log = |say: fn()| {
+        tracing::subscriber::with_default(leaks::searching(&LOGGED), say);
+        LOGGED.lock().unwrap().take()
+    };
+    assert_eq!(log(|| tracing::trace!(target: "noticegate::gate", "nothing")), None);
+    let found = log(|| tracing::trace!(target: "noticegate::gate", host = UPSTREAM_SECRET));
+    assert_eq!(found, Some("the upstream secret"));
+    let found = log(|| tracing::warn!(target: "hyper", "to /x?X-Amz-Signature=0"));
+    assert_eq!(found, Some("a pre-signed URL"));
+    let of_another = || tracing::trace!(target: "noticegate::standin", host = UPSTREAM_SECRET);
+    assert_eq!(log(of_another), None);
 }
 
 /// A caller's name stands in the ledger; if it were the secret, it would show.

@@ -14,14 +14,10 @@ use noticegate::standin::{
 };
 use tokio::task::JoinSet;
 
+use crate::support::leaks::{NEW_SECRET, OTHER_ACCOUNT as OTHER, OTHER_SECRET};
 use crate::support::raw_upstream::{RawUpstream, Step, say};
 use crate::support::world::{UPSTREAM_SECRET, bodiless, of_kind, start_standin};
 use crate::support::{ACCOUNT, CALL, RECORDING, World, WorldSettings, path, recording};
-
-/// What the auth token becomes.
-const NEW_SECRET: &str = "aaaabbbbccccddddeeeeffff00001111";
-const OTHER: &str = "AC00000000000000000000000000000002";
-const OTHER_SECRET: &str = "00002222444466668888aaaaccccdddd";
 
 fn basic(user: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))

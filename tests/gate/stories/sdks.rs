@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::support::disclosed::disclosures;
 use crate::support::everything::everything;
+use crate::support::leaks;
 use crate::support::policies::derive;
 use crate::support::process::{Said, noticegate};
 use crate::support::world::{UPSTREAM_SECRET, of_kind};
@@ -273,7 +274,9 @@ async fn output(mut command: Command) -> Output {
     command.stdin(Stdio::null());
     let name = format!("{command:?}");
     let run = tokio::task::spawn_blocking(move || command.output());
-    run.await.unwrap().unwrap_or_else(|error| panic!("cannot run {name}: {error}"))
+    let output = run.await.unwrap().unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
+    leaks::search("what a program shows", &[&output.stdout[..], &output.stderr[..]].concat());
+    output
 }
 
 impl Applications {

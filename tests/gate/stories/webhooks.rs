@@ -24,6 +24,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::client::collect;
+use crate::support::leaks::{self, SHARED_KEY as SHARED};
 use crate::support::process::{Process, one};
 use crate::support::world::{NUMBER, UPSTREAM_SECRET, of_kind};
 use crate::support::{
@@ -31,7 +32,6 @@ use crate::support::{
 };
 
 const HOOK: &str = "/webhooks/recordings";
-const SHARED: &str = "a-shared-key-of-webhooks";
 const FORM: &str = "application/x-www-form-urlencoded; charset=UTF-8";
 
 /// LIMIT: a story that waits this long has failed.
@@ -47,6 +47,12 @@ struct Brought {
 }
 
 impl Brought {
+    /// No application is brought what no caller may see.
+    fn searched(self) -> Self {
+        leaks::search("what is brought", format!("{self:?}").as_bytes());
+        self
+    }
+
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap().to_str().unwrap()
     }
@@ -118,7 +124,7 @@ impl Application {
 
     async fn next(&mut self) -> Brought {
         let next = self.brought.as_mut().unwrap().recv();
-        tokio::time::timeout(WATCHDOG, next).await.expect("nothing is brought").unwrap()
+        tokio::time::timeout(WATCHDOG, next).await.expect("nothing is brought").unwrap().searched()
     }
 
     /// The next, for which the gate waits by a clock that is moved on until it comes.
@@ -126,7 +132,7 @@ impl Application {
         for _ in 0..100 {
             let next = self.brought.as_mut().unwrap().recv();
             if let Ok(brought) = tokio::time::timeout(Duration::from_millis(300), next).await {
-                return brought.unwrap();
+                return brought.unwrap().searched();
             }
             clock.set(clock.now() + SignedDuration::from_mins(1));
         }
@@ -571,7 +577,7 @@ async fn who_joins_a_conference_is_on_the_call_with_the_law_of_their_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_auth_token_is_that_of_callbacks_too() {
     let (world, mut application) = started().await;
-    let new = "aaaabbbbccccddddeeeeffff00001111";
+    let new = leaks::NEW_SECRET;
     let url = format!("https://localhost{HOOK}");
     let signature = sign(&url, &completed(), &Secret::new(new), Algorithm::HmacSha1);
     let callback = signed(&completed()).with("x-twilio-signature", &signature);

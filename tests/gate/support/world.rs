@@ -150,6 +150,7 @@ impl World {
 
     /// Everything but the running gate: for tests that run the binary.
     pub async fn prepare(settings: &WorldSettings) -> Self {
+        leaks::watch_the_log();
         let temporary = tempfile::tempdir().unwrap();
         let folder = settings.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
         let authority = Arc::new(Authority::new().unwrap());
@@ -345,8 +346,14 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.search_ledger();
+        if std::thread::panicking() {
+            return;
+        }
+        self.search_ledger();
+        leaks::search_the_log();
+        // A story may have ended with its database.
+        if let Some(entries) = self.url.as_ref().and_then(|url| entries_if_there(url)) {
+            leaks::search("the ledger", &entries.concat());
         }
     }
 }
@@ -367,6 +374,16 @@ pub fn entries_at(url: &str) -> Vec<Value> {
     };
     let stored = std::thread::spawn(read).join().unwrap();
     stored.iter().map(|stored| serde_json::from_slice(&stored.bytes).unwrap()).collect()
+}
+
+/// The entries in a database as they lie there, if it is there.
+fn entries_if_there(url: &str) -> Option<Vec<Vec<u8>>> {
+    let url = url.to_owned();
+    let read = move || {
+        let stored = Postgres::connect(&url, None).ok()?.read(0, usize::MAX).ok()?;
+        Some(stored.into_iter().map(|stored| stored.bytes.to_vec()).collect())
+    };
+    std::thread::spawn(read).join().ok().flatten()
 }
 
 /// The entries of one kind.
