@@ -527,15 +527,15 @@ fn default_upstream() -> String {
 /// Hosts that Twilio has been seen to redirect media to.
 fn default_redirect_hosts() -> Vec<String> {
     let hosts = [
-        "api.twilio.com",
-        "media.twilio.com",
-        "media.twiliocdn.com",
-        "mms.twiliocdn.com",
+        // Twilio's own, in all regions: nothing that follows a redirect carries a credential.
+        "*.twilio.com",
+        "*.twiliocdn.com",
         "s3-external-1.amazonaws.com",
         "com-twilio-us1-video-recording.s3.amazonaws.com",
         "com-twilio-us1-video-composition.s3.amazonaws.com",
         "com-twilio-us1-live-recordings.s3.amazonaws.com",
         "com.twilio.us1.video.recording.s3.amazonaws.com",
+        "com.twilio.us1.video.composition.s3.amazonaws.com",
         "com.twilio.us1.sentences.s3.amazonaws.com",
     ];
     hosts.map(str::to_owned).to_vec()

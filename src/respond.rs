@@ -254,25 +254,15 @@ impl Problem {
                 Self::new(StatusCode::GONE, 20410, "gone", "The requested resource is gone")
             }
             UpstreamError::Busy { retry_after } => Self::busy(*retry_after),
-            UpstreamError::Rejected { code } => {
-                let (status, message) = match code {
-                    16109 => (
-                        StatusCode::BAD_REQUEST,
-                        "MP3 is not available for an encrypted recording; ask for .wav",
-                    ),
-                    20001 => (
-                        StatusCode::BAD_REQUEST,
-                        "Twilio does not take a parameter of this request",
-                    ),
-                    20009 | 20409 => (
-                        StatusCode::CONFLICT,
-                        "The resource is in a state that does not allow this",
-                    ),
-                    _ => (
-                        StatusCode::BAD_REQUEST,
-                        "Cannot download a dual-channel presentation of a mono recording",
-                    ),
+            UpstreamError::Rejected { status, code } => {
+                let message = match code {
+                    16109 => "MP3 is not available for an encrypted recording; ask for .wav",
+                    16113 => "Cannot download a dual-channel presentation of a mono recording",
+                    20001 => "Twilio does not take a parameter of this request",
+                    20009 | 20409 => "The resource is in a state that does not allow this",
+                    _ => "Twilio refuses this request; `more_info` says what its code means",
                 };
+                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
                 Self::new(status, *code, "rejected", message)
             }
             UpstreamError::TimedOut(_) => Self::new(

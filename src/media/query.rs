@@ -106,7 +106,7 @@ impl Parameter {
             Self::Page => number(10_000_000, "a number"),
             Self::Part => number(99, "a number up to 99"),
             Self::Ttl => number(604_800, "a number of seconds up to 604800"),
-            Self::PageToken => plain(TOKEN_BYTES_MAX, b"-_.~", "a token as Twilio gave it"),
+            Self::PageToken => plain(TOKEN_BYTES_MAX, b"-_.~:=/+", "a token as Twilio gave it"),
             Self::Status | Self::MediaType | Self::LanguageCode => {
                 plain(40, b"-", "a word of letters, digits and hyphens")
             }
@@ -190,11 +190,24 @@ pub(super) fn written<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> St
     let mut text = String::new();
     for (name, value) in pairs {
         text.push(if text.is_empty() { '?' } else { '&' });
-        // The names and values of the grammar need no other escapes.
-        for part in [name, "=", value] {
-            let escaped = part.replace('<', "%3C").replace('>', "%3E").replace(':', "%3A");
-            text.push_str(&escaped);
-        }
+        escape(name, &mut text);
+        text.push('=');
+        escape(value, &mut text);
     }
     text
+}
+
+/// The names and values of the grammar need no other escapes.
+fn escape(part: &str, text: &mut String) {
+    for letter in part.chars() {
+        match letter {
+            '<' => text.push_str("%3C"),
+            '>' => text.push_str("%3E"),
+            ':' => text.push_str("%3A"),
+            '=' => text.push_str("%3D"),
+            '/' => text.push_str("%2F"),
+            '+' => text.push_str("%2B"),
+            plain => text.push(plain),
+        }
+    }
 }

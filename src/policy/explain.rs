@@ -14,6 +14,7 @@ use super::decide::{Gap, Near};
 use super::slice::Key;
 use super::{Citation, Ground, Policies, Question, Reason, Refusal, Verdict};
 use crate::facts::{Consent, Facts};
+use crate::media::Action;
 use crate::notice::{Need, NoticeVersion, Period, PeriodStart, Plain, in_words, need_in_words};
 
 /// A decision with everything that can be said about it.
@@ -343,7 +344,9 @@ impl fmt::Display for Refusal {
                  promised about its use and nothing is permitted.",
             ),
             Reason::Forbidden => self.write_forbidden(f, purpose),
-            Reason::NotPermitted(near) => write_not_permitted(f, near.as_ref(), purpose),
+            Reason::NotPermitted(near) => {
+                write_not_permitted(f, near.as_ref(), self.question.action, purpose)
+            }
             Reason::Undecidable(why) => {
                 write!(f, "This cannot be decided at the moment, so it is refused: {why}.")
             }
@@ -377,12 +380,19 @@ impl Refusal {
 fn write_not_permitted(
     f: &mut fmt::Formatter<'_>,
     near: Option<&Near>,
+    action: Action,
     purpose: &str,
 ) -> fmt::Result {
+    let to_do = match action {
+        Action::Access => "use",
+        Action::Describe => "see what is known of",
+        Action::Share => "share",
+        Action::Delete => "delete",
+    };
     let Some(Near { citation, gap }) = near else {
         return write!(
             f,
-            "No sentence of the privacy notice allows your role to use recordings for \
+            "No sentence of the privacy notice allows your role to {to_do} recordings for \
              `{purpose}`."
         );
     };
@@ -397,7 +407,7 @@ fn write_not_permitted(
     };
     write!(
         f,
-        "The privacy notice {notice} does not allow your role to use this recording for \
+        "The privacy notice {notice} does not allow your role to {to_do} this recording for \
          `{purpose}`. The nearest it says is \"{quote}\", {gap}."
     )
 }

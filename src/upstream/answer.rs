@@ -370,33 +370,67 @@ fn partial(
     Ok(range)
 }
 
-/// The types in which files of messages and rooms come. What is not here is handed on as bytes
-/// that no browser opens: a page or a script under the gate's name could ask in its reader's name.
-const FILE_TYPES: [&str; 27] = [
+/// The types in which files of messages and rooms come: those that Twilio takes for messages, and
+/// those of rooms. What is not here is handed on as bytes that no browser opens: a page or a script
+/// under the gate's name could ask in its reader's name.
+const FILE_TYPES: [&str; 60] = [
     "application/json",
+    "application/msword",
     "application/octet-stream",
     "application/pdf",
+    "application/rtf",
+    "application/vcard",
+    "application/vnd.apple.pkpass",
+    "application/vnd.ms-excel",
+    "application/vnd.ms-powerpoint",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "audio/3gpp",
+    "audio/3gpp2",
     "audio/aac",
+    "audio/ac3",
     "audio/amr",
+    "audio/amr-nb",
     "audio/basic",
+    "audio/flac",
+    "audio/l24",
     "audio/mp4",
     "audio/mpeg",
     "audio/ogg",
+    "audio/opus",
+    "audio/vnd.rn-realaudio",
+    "audio/vnd.wave",
     "audio/wav",
+    "audio/webm",
+    "audio/x-matroska",
     "audio/x-wav",
     "image/bmp",
     "image/gif",
     "image/heic",
+    "image/heif",
     "image/jpeg",
     "image/png",
     "image/tiff",
     "image/webp",
     "text/calendar",
     "text/csv",
+    "text/directory",
     "text/plain",
+    "text/richtext",
+    "text/rtf",
     "text/vcard",
+    "text/x-vcard",
     "video/3gpp",
+    "video/3gpp-tt",
+    "video/3gpp2",
+    "video/h261",
+    "video/h263",
+    "video/h263-1998",
+    "video/h263-2000",
+    "video/h264",
     "video/mp4",
+    "video/mpeg",
     "video/quicktime",
     "video/webm",
     "video/x-matroska",
@@ -469,7 +503,7 @@ pub(super) fn is_of(json: &Value, media: &MediaRef) -> bool {
     })
 }
 
-/// Twilio's error code in a JSON or XML error, if it is one that the caller can act on.
+/// Twilio's error code in a JSON or XML error, unless it is about the gate's own credential.
 pub(super) fn twilio_code(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text).ok()?;
     let json = serde_json::from_str::<Value>(text).ok();
@@ -480,9 +514,11 @@ pub(super) fn twilio_code(text: &[u8]) -> Option<u32> {
             rest.split_once("</Code>")?.0.trim().parse().ok()?
         }
     };
-    // 16109: no mp3 of an encrypted recording. 16113: no dual-channel file of a mono recording.
-    // 20001: a parameter, such as a page that is too large. 20009: not while it is being made.
-    matches!(code, 16109 | 16113 | 20001 | 20009 | 20409).then_some(code)
+    // Whoever asked can act on any of them but those about the gate's own credential.
+    (10_000..100_000)
+        .contains(&code)
+        .then_some(code)
+        .filter(|code| !matches!(code, 20003..=20006 | 20403))
 }
 
 #[cfg(test)]
@@ -531,12 +567,14 @@ mod tests {
     }
 
     #[test]
-    fn only_codes_that_help_the_caller_pass() {
+    fn codes_pass_but_for_those_about_the_gate_itself() {
         assert_eq!(twilio_code(br#"{"code":16113,"message":"x"}"#), Some(16113));
         let xml =
             b"<TwilioResponse><RestException><Code>16109</Code></RestException></TwilioResponse>";
         assert_eq!(twilio_code(xml), Some(16109));
+        assert_eq!(twilio_code(br#"{"code":21704}"#), Some(21704));
         assert_eq!(twilio_code(br#"{"code":20003}"#), None);
+        assert_eq!(twilio_code(br#"{"code":7}"#), None);
         assert_eq!(twilio_code(b"<html>"), None);
     }
 }

@@ -20,6 +20,7 @@ mod page;
 mod pool;
 mod redirect;
 mod resume;
+mod retry;
 mod rewrite;
 
 pub use account::{Accounts, AccountsError, NoSite, Opening, Site};
@@ -49,6 +50,7 @@ use crate::ledger::{EntryId, Intent, OpenDisclosure, Receipt};
 use crate::media::{ByteRange, Conditions, Form, MediaRef, Product, Query, Serves};
 use decrypted::{envelope_headers, envelope_of, has_bytes};
 use pool::{Origin, Pool, Reply};
+use retry::{backoff, request_id, retry_after, retry_wait};
 
 /// LIMIT: bytes of one JSON answer. A page of 1,000 recordings has about 1.5 MiB, one of 5,000
 /// sentences with the time of each word less than 16.
@@ -74,10 +76,12 @@ pub enum UpstreamError {
         /// Seconds after which to try again, if upstream said so.
         retry_after: Option<u32>,
     },
-    /// 400 with a code of Twilio's that is about what was asked for.
-    #[error("upstream refuses the request with code {code}")]
+    /// 400 or 409 with a code of Twilio's that is about what was asked for.
+    #[error("upstream refuses the request with status {status} and code {code}")]
     Rejected {
-        /// Twilio's error code, one of those that a caller can act on.
+        /// 400 or 409.
+        status: u16,
+        /// Twilio's error code.
         code: u32,
     },
     /// 401 or 403: the gate's own credential is not accepted.
@@ -342,11 +346,16 @@ impl Upstream {
             rewrite::rewrite(&mut json, &media, site, &wanted.own);
             return Ok(Opened::document(&json, wanted.outline));
         }
-        let content = media.content(None).ok_or(UpstreamError::Unusable("it leads nowhere"))?;
-        let url = wanted.own.link(&content);
-        let json = serde_json::json!({ "redirect_to": url });
+        // SDKs read the JSON beside the redirect. Whatever else Twilio says there stays.
+        let said = self.whole(reply).await.ok();
+        let said = said.and_then(|json| answer::parse_document(&json).ok());
+        let said = said.filter(|json| json.get("redirect_to").is_some());
+        let mut json = said.unwrap_or_else(|| serde_json::json!({ "redirect_to": null }));
+        rewrite::rewrite(&mut json, &media, site, &wanted.own);
+        let url = json.get("redirect_to").and_then(serde_json::Value::as_str).map(str::to_owned);
+        let location = Some(url.ok_or(UpstreamError::Unusable("it leads nowhere"))?);
         let opened = Opened::document(&json, wanted.outline);
-        Ok(Opened { status: status.as_u16(), location: Some(url), ..opened })
+        Ok(Opened { status: status.as_u16(), location, ..opened })
     }
 
     /// Asks Twilio about a Flex token; returns its answer.
@@ -478,6 +487,12 @@ impl Upstream {
 
     /// Turns error statuses into our own words; an upstream's text goes no further.
     async fn refuse_errors(&self, reply: Reply) -> Result<Reply, UpstreamError> {
+        let status = reply.parts.status;
+        if status.as_u16() >= 400 && status != StatusCode::NOT_FOUND {
+            // Twilio's support asks for it.
+            let request = request_id(&reply.parts.headers).unwrap_or("not said");
+            tracing::info!(status = status.as_u16(), request, "upstream answered with an error");
+        }
         match reply.parts.status {
             StatusCode::NOT_FOUND => Err(UpstreamError::NotFound),
             StatusCode::GONE => Err(UpstreamError::Gone),
@@ -494,7 +509,7 @@ impl Upstream {
                 let read = timeout(self.settings.head_timeout_ms.duration(), body).await;
                 let text = read.ok().and_then(Result::ok).map(|body| body.to_bytes());
                 match text.and_then(|text| answer::twilio_code(&text)) {
-                    Some(code) => Err(UpstreamError::Rejected { code }),
+                    Some(code) => Err(UpstreamError::Rejected { status, code }),
                     None => Err(UpstreamError::Status(status)),
                 }
             }
@@ -565,26 +580,4 @@ impl Errand {
         }
         Ok(request)
     }
-}
-
-/// Whether an answer may be asked for again at once, and after how long. Twilio says of 429 that
-/// the request was not processed; the others are a gateway's. A wait that upstream asks for and
-/// that is long is handed on to the caller instead.
-fn retry_wait(status: StatusCode, headers: &http::HeaderMap) -> Option<Duration> {
-    let again = matches!(status.as_u16(), 429 | 502..=504);
-    let wait = Duration::from_secs(u64::from(retry_after(headers).unwrap_or(0)));
-    (again && wait <= Duration::from_secs(2)).then_some(wait)
-}
-
-fn retry_after(headers: &http::HeaderMap) -> Option<u32> {
-    headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
-}
-
-/// 100 ms doubled with each try, of which a random half, so that callers do not come back together.
-fn backoff(tries: u64) -> Duration {
-    let mut random = [0u8; 1];
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    let [random] = random;
-    let whole = Duration::from_millis(100 << tries.min(6).saturating_sub(1));
-    whole / 2 + whole.mul_f64(f64::from(random) / 512.0)
 }

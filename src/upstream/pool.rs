@@ -63,7 +63,7 @@ impl Origin {
         let text = if port == 443 { host.clone() } else { format!("{host}:{port}") };
         let header = HeaderValue::try_from(text).ok()?;
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&host);
-        let name = ServerName::try_from(bare.to_owned()).ok()?;
+        let name = ServerName::try_from(proven_name(bare).to_owned()).ok()?;
         Some(Self { host: bare.to_owned(), port, header, name, tls })
     }
 
@@ -74,6 +74,17 @@ impl Origin {
     /// What connections are filed under: where they lead and whom they trust.
     fn key(&self) -> Key {
         (self.header.clone(), Arc::as_ptr(&self.tls) as usize)
+    }
+}
+
+/// The name that a host's certificate has to hold. Amazon's holds for one label before S3's own name
+/// (RFC 6125, 6.4.3), and Twilio has buckets with dots in theirs: for those it is S3's own, which
+/// serves all of them.
+fn proven_name(host: &str) -> &str {
+    const STORE: &str = "s3.amazonaws.com";
+    match host.strip_suffix(STORE).and_then(|bucket| bucket.strip_suffix('.')) {
+        Some(bucket) if bucket.contains('.') => STORE,
+        _ => host,
     }
 }
 
@@ -309,6 +320,25 @@ impl Drop for ReplyBody {
     fn drop(&mut self) {
         if self.incoming.is_end_stream() {
             self.go_home();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::proven_name;
+
+    #[test]
+    fn a_bucket_with_dots_is_proven_by_its_store() {
+        for (host, name) in [
+            ("com.twilio.us1.sentences.s3.amazonaws.com", "s3.amazonaws.com"),
+            ("bucket.s3.amazonaws.com", "bucket.s3.amazonaws.com"),
+            ("s3.amazonaws.com", "s3.amazonaws.com"),
+            ("a.bs3.amazonaws.com", "a.bs3.amazonaws.com"),
+            ("a.b.s3.amazonaws.com.evil.example", "a.b.s3.amazonaws.com.evil.example"),
+            ("api.twilio.com", "api.twilio.com"),
+        ] {
+            assert_eq!(proven_name(host), name, "{host}");
         }
     }
 }

@@ -50,7 +50,7 @@ const LINKS: [&str; 4] = ["redirect_to", "media_url", "location", "content_direc
 
 /// Rewrites a document that was asked for.
 pub(super) fn rewrite(value: &mut Value, media: &MediaRef, site: &Site, own: &Own<'_>) {
-    let speaks = media.row().action == Action::Access;
+    let speaks = media.row().action == Action::Access && media.serves() != Serves::Link;
     let has_media = value.get("media_url").is_some_and(|url| !url.is_null());
     walk(value, None, &Walk { site, own, speaks });
     match media.serves() {

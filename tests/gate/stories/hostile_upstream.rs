@@ -655,7 +655,8 @@ async fn an_error_is_told_in_the_gates_own_words() {
         ("400 Bad Request", json(16109), 400, 16109, encrypted, None, 1),
         ("400 Bad Request", xml(16113), 400, 16113, mono, None, 1),
         ("400 Bad Request", json(20001), 400, 20001, parameter, None, 1),
-        ("400 Bad Request", xml(99999), 502, 20500, UNUSABLE, None, 1),
+        ("400 Bad Request", xml(99999), 400, 99999, "Twilio refuses this request", None, 1),
+        ("400 Bad Request", xml(20003), 502, 20500, UNUSABLE, None, 1),
         ("400 Bad Request", html.to_owned(), 502, 20500, UNUSABLE, None, 1),
         ("400 Bad Request", html.repeat(1000), 502, 20500, UNUSABLE, None, 1),
         (

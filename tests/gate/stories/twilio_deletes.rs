@@ -73,6 +73,9 @@ async fn no_other_permit_is_one_to_delete() {
     for (own, artefact, _) in deletable() {
         let answer = world.send(world.for_artefact(artefact, &own).method("DELETE")).await;
         assert_eq!(answer.status, 403, "{own}");
+        // It says so of deleting, since listening may well be allowed.
+        let told = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(told.contains("your role to delete "), "{told}");
         count += 1;
     }
     assert_eq!(deletions(&world), Vec::<String>::new());
@@ -157,6 +160,33 @@ async fn the_entry_is_on_the_disk_before_twilio_is_asked() {
     });
     assert_eq!(answer.status, 204);
     assert_eq!(of_kind(&world.entries().await, "outcome").len(), 1);
+}
+
+/// Which code Twilio gives for what cannot be deleted now is not documented: whichever it is, the
+/// caller gets it, in the gate's words. What is about the gate's own credential is not theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_twilio_does_not_delete_is_told_whatever_its_code() {
+    let (mut world, upstream) = raw().await;
+    let own = crate::support::path(".json");
+    for (twilio, code, status) in [
+        ("400 Bad Request", 21704, 400),
+        ("409 Conflict", 16114, 409),
+        ("400 Bad Request", 20003, 502),
+        ("400 Bad Request", 7, 502),
+    ] {
+        let body = json!({ "code": code, "message": "TWILIO'S WORDS" }).to_string();
+        upstream.media(vec![say(format!(
+            "HTTP/1.1 {twilio}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))]);
+        let answer = world.send(deleting(&world, &own)).await;
+        assert_eq!(answer.status, status, "{twilio} {code}");
+        let told = answer.json();
+        let passes = status != 502;
+        assert_eq!(told["code"] == code, passes, "{told}");
+        assert!(!told.to_string().contains("TWILIO'S WORDS"), "{told}");
+    }
+    assert_eq!(of_kind(&world.entries().await, "outcome").len(), 4);
 }
 
 /// Nobody knows whether it was done. To ask again could delete what was put there since.

@@ -6,16 +6,18 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use noticegate::media::Target;
-use serde_json::Value;
+use noticegate::standin::{Fault, Misbehaviour};
+use serde_json::{Value, json};
 
 use super::twilio_urls::{Is, URLS};
 use crate::support::everything::sid;
 use crate::support::ledger::until;
 use crate::support::policies::one_notice;
 use crate::support::process::{Process, listening, world_of_processes};
+use crate::support::raw_upstream::{RawUpstream, say};
 use crate::support::twilio::{self, Twilio, each_their_own, path, permit};
 use crate::support::world::of_kind;
-use crate::support::{Answer, Client, RECORDING, World, WorldSettings};
+use crate::support::{ACCOUNT, Answer, Client, RECORDING, World, WorldSettings};
 
 /// Each answer that leads to bytes: where in its JSON it does so, and where to.
 const LINKS: [(&str, &str, &str, &str); 12] = [
@@ -128,6 +130,60 @@ async fn each_link_leads_to_the_bytes_without_further_proof() {
             assert_eq!(used["purpose"], given["purpose"]);
             assert_eq!(used["action"], "access");
         }
+    }
+}
+
+/// What else Twilio says beside a redirect stays, in its order, and no URL of it leads anywhere else,
+/// not even in the middle of a sentence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_a_redirect_no_key_is_added_or_lost() {
+    let settings = WorldSettings { policies: each_their_own, ..WorldSettings::default() };
+    let (world, upstream) = RawUpstream::world(settings).await;
+    let own = path("/v1/Recordings/{RT}/Media");
+    let facts = json!({ "account_sid": ACCOUNT, "sid": sid("RT", 4), "status": "completed",
+        "type": "video", "duration": 4, "date_created": "2026-11-03T09:15:02Z" });
+    let away = "https://bucket.s3.amazonaws.com/RT?X-Amz-Signature=0";
+    let told = json!({ "url": away, "redirect_to": away, "note": format!("it is at {away}"),
+        "expires": 3600 });
+    let saying = |head: &str, json: &Value| {
+        let (json, kind) = (json.to_string(), "Content-Type: application/json");
+        let length = json.len();
+        vec![say(format!("HTTP/1.1 {head}\r\n{kind}\r\nContent-Length: {length}\r\n\r\n{json}"))]
+    };
+    let found = saying(&format!("302 Found\r\nLocation: {away}"), &told);
+    upstream.media_in_turn([saying("200 OK", &facts), found]);
+    let answer = world.send(world.for_artefact("video", &own)).await;
+    assert_eq!(answer.status, 302);
+    let json = answer.json();
+    let link = json["redirect_to"].as_str().unwrap();
+    assert!(link.starts_with(&format!("https://localhost{own}/Content?ticket=")), "{link}");
+    assert_eq!(answer.header("location"), Some(link));
+    let expected = json!({ "url": null, "redirect_to": link, "note": null, "expires": 3600 });
+    assert_eq!(json.to_string(), expected.to_string());
+}
+
+/// A file keeps the type that Twilio says, if it is one that Twilio takes for messages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_keeps_its_type_unless_it_could_be_a_page() {
+    for (said, told) in [
+        ("audio/webm", "audio/webm"),
+        ("audio/3gpp", "audio/3gpp"),
+        ("audio/x-matroska", "audio/x-matroska"),
+        ("video/mpeg", "video/mpeg"),
+        ("application/msword", "application/msword"),
+        ("text/html", "application/octet-stream"),
+        ("image/svg+xml", "application/octet-stream"),
+        ("application/xhtml+xml", "application/octet-stream"),
+        ("text/javascript", "application/octet-stream"),
+    ] {
+        let world = World::with(twilio::settings(each_their_own)).await;
+        let fault = Fault::ContentType(said.to_owned());
+        let path_contains = "X-Amz-Signature".to_owned();
+        world.standin.misbehave(Misbehaviour { path_contains, fault, times: None });
+        let url = path("{A}/Messages/{MM}/Media/{ME}");
+        let answer = world.send(world.for_artefact("message-media", &url)).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(told)), "{said}");
+        assert!(answer.header("content-security-policy").unwrap().contains("sandbox"));
     }
 }
 

@@ -123,6 +123,22 @@ async fn the_pages_of_the_newer_products_lead_to_the_gate() {
     assert_eq!(of_kind(&world.entries().await, "intent").len(), 2);
 }
 
+/// What is in a token is Twilio's own matter. It may be base64, with the letters that need an escape.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_token_may_hold_what_base64_does() {
+    let world = world().await;
+    let list = path(LIST);
+    let next = format!("{list}?PageSize=2&Page=1&PageToken=YQ%2B%2Fb%3D%3D");
+    let more = Fault::ReplaceJson(json!({ "next_page_uri": next }));
+    world.standin.misbehave(fault(&list, more));
+    let page = world.send(world.ana(&list)).await;
+    assert_eq!((page.status, &page.json()["next_page_uri"]), (200, &json!(next)));
+    world.standin.behave();
+    world.standin.forget_seen();
+    world.send(world.ana(&next)).await;
+    assert_eq!(world.upstream_lines()[0], format!("GET {next}"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_without_a_purpose_is_told_so() {
     let mut world = world().await;

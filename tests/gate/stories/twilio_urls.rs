@@ -555,6 +555,7 @@ async fn the_rest_of_twilio_is_refused_unasked() {
         ("GET", path("{A}/Recordings/{RE}.xml"), 404),
         ("GET", path("{A}/Transcriptions/{TR}.txt"), 404),
         ("GET", path("{A}/Recordings/{RE}.mp3").replace("2010-04-01", "2008-08-01"), 404),
+        ("GET", "/".to_owned(), 404),
         ("GET", "/v1/RecordingSettings/Default".to_owned(), 404),
         ("GET", "/v1/CompositionSettings/Default".to_owned(), 404),
         ("GET", "/v1/MediaRecordings".to_owned(), 404),
