@@ -242,7 +242,11 @@ impl Worker {
                 }
                 Ok(Admitted { caller, site, asked, address: peer.address.ip(), form })
             }
-            Err(no) => Err(No::Site(no, caller, Box::new(asked))),
+            Err(no) => {
+                let names_itself = account.is_some_and(|sid| caller.id == format!("client|{sid}"));
+                let no = if names_itself { NoSite::OfClient } else { no };
+                Err(No::Site(no, caller, Box::new(asked)))
+            }
         }
     }
 

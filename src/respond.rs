@@ -239,6 +239,9 @@ impl Problem {
     pub fn no_site(no: NoSite) -> Self {
         match no {
             NoSite::Unknown => Self::not_found(),
+            NoSite::OfClient => {
+                Self::new(StatusCode::NOT_FOUND, 20404, "not-found", no.to_string())
+            }
             NoSite::Ambiguous => {
                 Self::new(StatusCode::BAD_REQUEST, 20001, "bad-request", no.to_string())
             }

@@ -281,8 +281,10 @@ impl Create {
         ));
         if id.starts_with("AC") || id.starts_with("SK") {
             say(format_args!(
-                "\nPython:\n  client = Client(\"{id}\", \"{secret}\", \"{account}\")\n  \
-                 client.api.base_url = \"{gate}\"\n\nNode:\n  \
+                "\nPython (the same for `client.video` and `client.intelligence`):\n  \
+                 client = Client(\"{id}\", \"{secret}\", \"{account}\")\n  \
+                 client.api.base_url = \"{gate}\"\n\n\
+                 Node (the same for `client.video` and `client.intelligence`):\n  \
                  const client = twilio(\"{id}\", \"{secret}\", {{ accountSid: \"{account}\" }});\n  \
                  client.api.baseUrl = \"{gate}\";"
             ));

@@ -81,7 +81,7 @@ const POLICIES: [(&str, &str); 14] = [
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  noticegate demo\n\nCtrl-C ends all of it.")]
 pub(super) struct Demo {
-    /// The folder to write; a demo's earlier files in it are replaced, its ledger is kept
+    /// The folder to write; a demo's earlier files in it are replaced, its ledger and clients are kept
     #[arg(long, value_name = "FOLDER", default_value = "noticegate-demo")]
     directory: PathBuf,
     /// The port of the gate; 0 takes a free one
@@ -129,6 +129,10 @@ impl Demo {
         write_private(&self.directory.join("secrets/twilio-auth-token"), &secret)?;
         let path = self.directory.join("noticegate.toml");
         write(&path, &configuration(self.port, &standin))?;
+        let clients = self.directory.join("clients.toml");
+        if !clients.exists() {
+            write_private(&clients, "# Programs that `noticegate client create` has made.\n")?;
+        }
         let config = Config::load(&path)?;
         telemetry::start(&config.log);
         let running = Prepared::new(config, clock)?.start()?;
@@ -194,7 +198,14 @@ Paste these into another terminal, in the folder where you started the demo.
     {program} ledger subject '+1 404 555 0123' --config {folder}/noticegate.toml
     {program} ledger verify --config {folder}/noticegate.toml
 
-7. The notice is {folder}/policies/notices/2026-03-01/notice.md; what it means lies beside it in
+7. A program of yours, with Twilio's own SDK: this makes its id and secret, and shows the lines in
+   which it changes. In Python, the demo's certificate authority must be known, too:
+
+    {program} client create --config {folder}/noticegate.toml --sdk --name 'Call review' \\
+      --role quality-analyst --purpose quality-monitoring
+    export REQUESTS_CA_BUNDLE={folder}/certs/ca.pem
+
+8. The notice is {folder}/policies/notices/2026-03-01/notice.md; what it means lies beside it in
    clauses.toml. See what each sentence became, and try a question before anybody asks it:
 
     {program} check --policies {folder}/policies --sentences
@@ -274,6 +285,9 @@ upstream = "https://localhost:{api}"
 ca_file = "certs/ca.pem"
 secret_file = "secrets/twilio-auth-token"
 redirect_hosts = ["localhost:{cdn}"]
+
+[clients]
+file = "clients.toml"
 
 [[issuer]]
 name = "demo"

@@ -92,6 +92,12 @@ pub enum NoSite {
     /// It is not configured here.
     #[error("the account is not configured")]
     Unknown,
+    /// It is the id of the client that asks.
+    #[error(
+        "this path has the client's own id in the place of the account's SID; give Twilio's SDK \
+         the account's SID, too: `Client(id, secret, account)` in Python, `{{ accountSid }}` in Node"
+    )]
+    OfClient,
     /// Several would do.
     #[error(
         "this path names no account, and several are served here; ask on the host name of one, or \

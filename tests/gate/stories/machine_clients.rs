@@ -129,6 +129,28 @@ async fn a_client_fetches_a_recording_with_its_id_and_secret() {
     assert_no_secret(&serde_json::to_string(&entries).unwrap());
 }
 
+/// SDKs put the user's name into the path unless they are given the account's SID as well.
+#[tokio::test]
+async fn a_client_that_takes_itself_for_the_account_is_told_so() {
+    let id = "ACfeedfeedfeedfeedfeedfeedfeedfeed";
+    let mut world = world(&entry(id, &[SECRET], PURPOSE)).await;
+    for (account, words) in [
+        (id, "the client's own id in the place of the account's SID"),
+        ("ACfeedfeedfeedfeedfeedfeedfeedfee0", "The requested resource was not found"),
+    ] {
+        let request = Client::get(&path(".json").replace(ACCOUNT, account));
+        let answer = world.send(request.header("authorization", basic(id, SECRET))).await;
+        let told = answer.json();
+        assert_eq!((answer.status, &told["code"]), (404, &20404.into()), "{told}");
+        assert!(told["message"].as_str().unwrap().contains(words), "{told}");
+    }
+    assert!(world.standin.seen().is_empty());
+    let entries = world.entries().await;
+    let refusals = of_kind(&entries, "refusal");
+    assert_eq!(refusals.len(), 2);
+    assert!(refusals.iter().all(|refusal| refusal["reason"] == "unknown-account"));
+}
+
 #[tokio::test]
 async fn who_is_no_client_is_told_nothing_of_them() {
     let clients = [
