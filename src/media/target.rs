@@ -243,8 +243,8 @@ fn unescaped(text: &str) -> Result<String, TargetError> {
         };
         match byte {
             // What needs no escape has one spelling, without. Page tokens may be base64.
-            b'<' | b'>' | b':' | b'=' | b'/' => plain.push(char::from(byte)),
-            b'+' if is_escaped => plain.push('+'),
+            b'<' | b'>' | b':' | b'=' => plain.push(char::from(byte)),
+            b'+' | b'/' if is_escaped => plain.push(char::from(byte)),
             b'-' | b'_' | b'.' | b'~' if !is_escaped => plain.push(char::from(byte)),
             byte if byte.is_ascii_alphanumeric() && !is_escaped => plain.push(char::from(byte)),
             _ => return Err(TargetError::BadQuery),
