@@ -74,7 +74,8 @@ pub fn read(directory: &Path) -> Result<PolicySources, FolderError> {
         schema: read_derived(&directory.join("schema.cedarschema"))?,
         guardrails: read_text(&directory.join("guardrails.cedar"))?,
         notices: versions.iter().map(|path| read_notice(path)).collect::<Result<_, _>>()?,
-        administration: read_derived(&directory.join("administration.cedar"))?,
+        administration: read_if_there(&directory.join("administration.cedar"))?.unwrap_or_default(),
+        administration_schema: read_derived(&directory.join("administration.cedarschema"))?,
         law: LawSource {
             consent: read_text(&directory.join("law/consent.tsv"))?,
             area_codes: read_text(&directory.join("law/area_codes.tsv"))?,
@@ -94,8 +95,13 @@ pub struct Signature(Vec<(PathBuf, u64, i64, i64, u64)>);
 pub fn signature(directory: &Path) -> Result<Signature, FolderError> {
     use std::os::unix::fs::MetadataExt;
     let mut open = vec![directory.join("notices"), directory.join("law")];
-    let files =
-        ["vocabulary.toml", "guardrails.cedar", "schema.cedarschema", "administration.cedar"];
+    let files = [
+        "vocabulary.toml",
+        "guardrails.cedar",
+        "schema.cedarschema",
+        "administration.cedar",
+        "administration.cedarschema",
+    ];
     let mut paths: Vec<PathBuf> = files.iter().map(|name| directory.join(name)).collect();
     while let Some(folder) = open.pop() {
         let unreadable = |source| FolderError::Read { path: folder.clone(), source };

@@ -48,12 +48,14 @@ pub(super) const LAW: [(&str, &str); 3] = [
 ];
 
 /// The policies of the sample notice, as they stand in `policies/`.
-const POLICIES: [(&str, &str); 14] = [
+const POLICIES: [(&str, &str); 16] = [
     ("vocabulary.toml", include_str!("../../policies/vocabulary.toml")),
     ("decisions.out", include_str!("../../policies/decisions.out")),
     ("tests/brambleside.toml", include_str!("../../policies/tests/brambleside.toml")),
     ("schema.cedarschema", include_str!("../../policies/schema.cedarschema")),
     ("guardrails.cedar", include_str!("../../policies/guardrails.cedar")),
+    ("administration.cedar", include_str!("../../policies/administration.cedar")),
+    ("administration.cedarschema", include_str!("../../policies/administration.cedarschema")),
     LAW[0],
     LAW[1],
     LAW[2],

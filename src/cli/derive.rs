@@ -77,6 +77,9 @@ fn replace(sources: &mut PolicySources, files: &[DerivedFile]) {
     for DerivedFile { path, text } in files {
         let version = path.strip_prefix("notices/").and_then(|p| p.strip_suffix("/clauses.cedar"));
         match version {
+            None if path.starts_with("administration") => {
+                sources.administration_schema.clone_from(text);
+            }
             None => sources.schema.clone_from(text),
             Some(version) => {
                 for notice in sources.notices.iter_mut().filter(|n| n.version == version) {

@@ -34,6 +34,7 @@ pub(super) struct Init {
 /// What every new folder has.
 const VOCABULARY: &str = include_str!("../../policies/vocabulary.toml");
 const GUARDRAILS: &str = include_str!("../../policies/guardrails.cedar");
+const ADMINISTRATION: &str = include_str!("../../policies/administration.cedar");
 
 const FIRST_TEST: &str = r#"# What you expect of the policies, each a question and its decision. `noticegate test` runs them.
 # Everything that a test leaves out is unknown.
@@ -94,6 +95,7 @@ impl Init {
         for (path, text) in [
             (self.policies.join("vocabulary.toml"), VOCABULARY),
             (self.policies.join("guardrails.cedar"), GUARDRAILS),
+            (self.policies.join("administration.cedar"), ADMINISTRATION),
             (self.policies.join("tests/first.toml"), FIRST_TEST),
             (notice.join(&own), &text),
             (notice.join("clauses.toml"), &clauses),

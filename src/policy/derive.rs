@@ -321,7 +321,7 @@ fn all(conditions: &[&Condition], doubt: Doubt) -> Result<Arc<Expr>, BadName> {
 }
 
 /// The first line of every derived file.
-fn warning_line(from: &str) -> String {
+pub(super) fn warning_line(from: &str) -> String {
     format!("// Derived from {from} by `noticegate derive`; edit that and derive again.\n")
 }
 

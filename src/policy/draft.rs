@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::administration;
 use super::derive::{self, Derived};
 use super::{LawSource, NoticeSource, PolicySources, text_digest};
 use crate::law::Law;
@@ -19,6 +20,8 @@ pub struct Draft {
     pub(super) law: Arc<Law>,
     /// For each notice, in the order of `notices`.
     pub(super) derived: Vec<Vec<Derived>>,
+    /// True if somebody may administer something, so that a schema for that is derived.
+    administers: bool,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -53,18 +56,21 @@ impl Draft {
             notices: Notices::default(),
             law: Arc::default(),
             derived: Vec::new(),
+            administers: false,
             problems: vec![Problem::new("policies", None, "the reading thread failed")],
         })
     }
 
     pub(super) fn read_here(sources: &PolicySources) -> Self {
         let mut problems = Vec::new();
+        let administers = !sources.administration.is_empty();
         let vocabulary = Vocabulary::read(&sources.vocabulary, &mut problems);
         let law = Arc::new(read_law(&sources.law, &mut problems));
         if vocabulary.purposes.is_empty() && vocabulary.roles.is_empty() {
             // Without its words every clause would seem wrong.
             let (notices, derived) = (Notices::default(), Vec::new());
-            return Self { vocabulary: Arc::new(vocabulary), notices, law, derived, problems };
+            let vocabulary = Arc::new(vocabulary);
+            return Self { vocabulary, notices, law, derived, administers, problems };
         }
         let notices: Vec<Notice> = sources
             .notices
@@ -89,7 +95,7 @@ impl Draft {
                 }
             }
         }
-        Self { vocabulary: Arc::new(vocabulary), notices, law, derived, problems }
+        Self { vocabulary: Arc::new(vocabulary), notices, law, derived, administers, problems }
     }
 
     /// What is wrong so far.
@@ -126,6 +132,10 @@ impl Draft {
         }
         let schema = derive::schema_text(&self.vocabulary);
         let mut files = vec![DerivedFile { path: "schema.cedarschema".to_owned(), text: schema }];
+        if self.administers {
+            let text = administration::schema_text(&self.vocabulary);
+            files.push(DerivedFile { path: administration::SCHEMA_FILE.to_owned(), text });
+        }
         for (notice, derived) in self.notices.all().iter().zip(&self.derived) {
             let path = file(notice, "clauses.cedar");
             match derive::clauses_text(notice, derived, &self.vocabulary) {

@@ -13,6 +13,7 @@ use cedar_policy::{
     Effect, Policy, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode, Validator,
 };
 
+use super::administration::{self, Administration};
 use super::derive::Derived;
 use super::draft::{Draft, file};
 use super::request::Names;
@@ -50,6 +51,7 @@ pub struct Policies {
     pub(super) names: Names,
     pub(super) slices: Slices,
     pub(super) keeps: Keeps,
+    pub(super) administration: Administration,
     schema: Schema,
     all: PolicySet,
     sources: PolicySources,
@@ -177,6 +179,8 @@ impl Loader {
             false => None,
         };
         self.read_guardrails(&sources.guardrails);
+        let text = &sources.administration;
+        let administration = Administration::read(text, &draft.vocabulary, &mut self.problems);
         let derived = std::mem::take(&mut draft.derived);
         let keeps = keeps(draft.notices.all(), &derived, &draft.vocabulary);
         for (notice, derived) in draft.notices.all().iter().zip(derived) {
@@ -213,6 +217,7 @@ impl Loader {
             names,
             slices: Slices::new(self.index),
             keeps,
+            administration,
             schema,
             all: self.all,
             sources: sources.clone(),
@@ -225,6 +230,7 @@ impl Loader {
     /// checkout that changed line ends does not change what is permitted.
     fn compare(&mut self, sources: &PolicySources, files: &[super::DerivedFile]) {
         let committed = |path: &str| match path.strip_prefix("notices/") {
+            None if path == administration::SCHEMA_FILE => Some(&sources.administration_schema),
             None => Some(&sources.schema),
             Some(path) => {
                 let version = path.strip_suffix("/clauses.cedar")?;
@@ -396,7 +402,7 @@ fn keeps(notices: &[Notice], derived: &[Vec<Derived>], vocabulary: &Vocabulary) 
 }
 
 /// The line of the first place that one of the engine's errors points at.
-fn line_of(text: &str, error: &dyn miette::Diagnostic) -> Option<usize> {
+pub(super) fn line_of(text: &str, error: &dyn miette::Diagnostic) -> Option<usize> {
     let offset = error.labels()?.next()?.offset();
     Some(1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count())
 }

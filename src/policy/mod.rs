@@ -10,8 +10,10 @@
 //! is missing (`explain.rs`). When the time of a recording is over follows from the same policies
 //! (`retention.rs`). For the desk: policy tests (`expect.rs`), their form for the official
 //! `cedar` command (`export.rs`), the table of decisions (`table.rs`) and what a change changes
-//! (`diff.rs`).
+//! (`diff.rs`). Who may administer the gate is decided by a set of policies of its own, that no
+//! question about media ever meets (`administration.rs`).
 
+mod administration;
 mod condition;
 mod decide;
 mod derive;
@@ -30,6 +32,7 @@ mod source;
 mod table;
 mod trial;
 
+pub use administration::{AdminAction, AdminPermit, AdminRefusal, Whose};
 pub use decide::{Decision, Permit, Question, Reason, Refusal, Stated, Undecidable, Verdict};
 pub use diff::{Change, Side, compare};
 pub use draft::{DerivedFile, Draft};

@@ -21,6 +21,9 @@ pub struct PolicySources {
     /// through the gate.
     #[serde(default)]
     pub administration: String,
+    /// `administration.cedarschema`, derived; empty if it is not there.
+    #[serde(default)]
+    pub administration_schema: String,
     /// `law/`
     #[serde(default)]
     pub law: LawSource,
@@ -70,6 +73,11 @@ impl PolicySources {
         let LawSource { consent, area_codes, overrides } = &self.law;
         for text in [&self.administration, consent, area_codes].into_iter().chain(overrides) {
             add(text);
+        }
+        // Ledgers keep sets of policies from before there was one, under the digest of that time.
+        if !self.administration_schema.is_empty() {
+            add("administration.cedarschema");
+            add(&self.administration_schema);
         }
         PolicyDigest(hex(context.finish().as_ref()).into())
     }

@@ -1,5 +1,6 @@
 //! One file a promise.
 
+mod administration;
 mod check;
 mod clauses;
 mod consent;
