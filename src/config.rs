@@ -19,12 +19,14 @@ use crate::secret::Secret;
 
 mod check;
 mod client;
+mod console;
 mod range;
 mod retention;
 mod webhooks;
 
 pub(crate) use check::{line_of, without_values};
 pub use client::{CLIENT_ISSUER, Clients};
+pub use console::Console;
 pub use range::{Bytes, Count, Millis, Seconds};
 pub use retention::Retention;
 pub use webhooks::{Cors, Flex, Webhook, WebhookKey, Webhooks};
@@ -71,6 +73,8 @@ pub struct Config {
     /// The operator's listener.
     #[serde(default)]
     pub operations: Operations,
+    /// Where people review and administer; absent means that there is no such listener.
+    pub console: Option<Console>,
     /// Where the notices and policies are.
     pub policies: Policies,
     /// Where disclosures are recorded.

@@ -29,6 +29,7 @@
 //! | [`upstream`] | Twilio: credentials, redirects, what came back |
 //! | [`webhook`] | Twilio's callbacks: verify, learn, pass on |
 //! | [`sweep`] | deletes at Twilio what must go |
+//! | [`console`] | where people review and programs state facts: the JSON API |
 //! | [`respond`], [`stream`] | answers in the gate's own words; bytes, counted |
 //!
 //! Around them: [`config`], [`folder`] (policies on disk), [`serve`] (from a configuration to a
@@ -42,6 +43,7 @@ pub mod certs;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod crash;
 pub mod facts;
 pub mod folder;

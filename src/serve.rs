@@ -8,7 +8,7 @@ mod rotation;
 mod schedule;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use schedule::Sweeping;
 use crate::asked::Rules;
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::console::{self, Console};
 use crate::facts::FactStore;
 use crate::folder::{self, FolderError, Signature};
 use crate::gate::{Gate, Worker};
@@ -122,6 +123,7 @@ pub struct Prepared {
     accounts: Arc<Accounts>,
     documents: Documents,
     tls: rustls::ServerConfig,
+    console_tls: Option<rustls::ServerConfig>,
 }
 
 impl Prepared {
@@ -142,7 +144,12 @@ impl Prepared {
             identity,
             accounts: Arc::new(Accounts::new(&config.accounts)?),
             documents: Documents::new(&config.issuers, &config.upstream)?,
-            tls: tls(&config)?,
+            tls: tls(&config, (&config.listen.certificate, &config.listen.key))?,
+            console_tls: config
+                .console
+                .as_ref()
+                .map(|own| console_tls(&config, own))
+                .transpose()?,
             policies,
             config,
             clock,
@@ -160,7 +167,8 @@ impl Prepared {
     /// # Errors
     /// [`StartError`] if the ledger or an address cannot be used.
     pub fn start(self) -> Result<Running, StartError> {
-        let Self { config, clock, policies, read_from, identity, accounts, documents, tls } = self;
+        let Self { config, clock, policies, read_from, identity, accounts, documents, .. } = self;
+        let (tls, console_tls) = (self.tls, self.console_tls);
         let whole = Arc::new(config.clone());
         let metrics = Arc::new(Metrics::default());
         metrics.policies_in_force(policies.digest().as_str(), clock.now().as_second());
@@ -228,12 +236,25 @@ impl Prepared {
             gate: Arc::clone(&gate),
             upstream: Upstream::new(config.upstream.clone(), &config.limits, decryption.clone()),
         })?;
+        let console = config.console.clone().zip(console_tls).map(|(console, tls)| {
+            let settings = console::Settings {
+                console,
+                limits: config.limits.clone(),
+                ledger: config.ledger.clone(),
+                tls: Arc::new(tls),
+                drain_time: whole.listen.drain_seconds.duration(),
+            };
+            let upstream =
+                Upstream::new(config.upstream.clone(), &config.limits, decryption.clone());
+            Console::start(settings, Arc::clone(&gate), upstream)
+        });
+        let console = console.transpose()?;
         let policies = keeper.start().map_err(ListenError::Worker)?;
         let sweeping = Sweeping::start(&gate, &whole, decryption).map_err(ListenError::Worker)?;
         let rotation = Rotation { gate: Arc::clone(&gate), config: whole };
         let every = config.policies.watch_seconds.duration();
         let rotating = rotation.clone().start(every).map_err(ListenError::Worker)?;
-        Ok(Running { server, gate, keys, policies, rotation, rotating, sweeping })
+        Ok(Running { server, console, gate, keys, policies, rotation, rotating, sweeping })
     }
 }
 
@@ -241,6 +262,7 @@ impl Prepared {
 #[derive(Debug)]
 pub struct Running {
     server: Server,
+    console: Option<Console>,
     gate: Arc<Gate>,
     keys: KeyKeeper,
     policies: Keeping,
@@ -329,8 +351,19 @@ fn load_clients(named: &config::Clients, roles: &BTreeSet<Role>) -> Result<Clien
     }
 }
 
-fn tls(config: &Config) -> Result<rustls::ServerConfig, TlsError> {
-    let (certificate, key) = (&config.listen.certificate, &config.listen.key);
+/// The console's own certificate, or that of the media listener.
+fn console_tls(
+    config: &Config,
+    console: &config::Console,
+) -> Result<rustls::ServerConfig, TlsError> {
+    let own = console.certificate.as_deref().zip(console.key.as_deref());
+    tls(config, own.unwrap_or((&config.listen.certificate, &config.listen.key)))
+}
+
+fn tls(
+    config: &Config,
+    (certificate, key): (&Path, &Path),
+) -> Result<rustls::ServerConfig, TlsError> {
     let clients = config.clients.as_ref();
     match clients.and_then(|clients| Some((clients.ca_file.as_deref()?, clients.required))) {
         Some((file, required)) => {
@@ -362,6 +395,12 @@ impl Running {
         &self.server
     }
 
+    /// The console, if there is one.
+    #[must_use]
+    pub fn console(&self) -> Option<&Console> {
+        self.console.as_ref()
+    }
+
     /// The ledger's state.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -376,6 +415,9 @@ impl Running {
 
     /// Lets streams end, closes the ledger with a stop entry, and returns when all is written.
     pub fn stop(self) {
+        if let Some(console) = self.console {
+            console.stop();
+        }
         self.server.stop();
         self.keys.stop();
         self.policies.stop();

@@ -1,7 +1,7 @@
 //! Closed lists of words, as the files and the record spell them.
 
-/// Declares an enum whose variants are words: `ALL`, `as_str` and `read` come with it, so that a
-/// word is spelt in one place.
+/// Declares an enum whose variants are words: `ALL`, `as_str` and `read` come with it, and the
+/// schema that the API tells, so that a word is spelt in one place.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
@@ -30,6 +30,17 @@ macro_rules! words {
                 to.serialize_str(self.as_str())
             }
         }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .enum_values(Some([$($word),+]))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -33,6 +33,7 @@ impl Config {
         })?;
         config.resolve_paths(folder);
         config.check_listen()?;
+        config.check_console()?;
         config.check_accounts(environment)?;
         config.check_issuers()?;
         config.check_clients()?;
@@ -69,6 +70,10 @@ impl Config {
         let made = [&mut ledger.directory, &mut ledger.key_file];
         let made = made.into_iter().filter(|path| !path.as_os_str().is_empty());
         let may = accounts.chain(issuers).chain(postgres).chain(named).flatten();
+        let console = self.console.iter_mut().flat_map(|c| [&mut c.certificate, &mut c.key]);
+        for path in console.flatten() {
+            *path = folder.join(&*path);
+        }
         let clients = self.clients.iter_mut();
         let clients = clients.flat_map(|c| std::iter::once(&mut c.file).chain(&mut c.ca_file));
         for path in fixed.into_iter().chain(made).chain(may).chain(clients) {
@@ -168,15 +173,19 @@ impl Config {
         if self.listen.names.is_empty() {
             return Err(wrong("listen.names", "name at least one host, as callers write it"));
         }
-        for name in &self.listen.names {
-            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
-            if name.is_empty() || !name.bytes().all(plain) {
-                let problem = "host names are lower-case letters, digits, hyphens and dots, \
-                               without a port";
-                return Err(wrong("listen.names", problem));
-            }
+        check_names("listen.names", &self.listen.names)
+    }
+
+    /// Puts in what follows from `[listen]`.
+    fn check_console(&mut self) -> Result<(), ConfigError> {
+        let Some(console) = &mut self.console else { return Ok(()) };
+        if console.certificate.is_some() != console.key.is_some() {
+            return Err(wrong("console.key", "give both a certificate and its key, or neither"));
         }
-        Ok(())
+        if console.names.is_empty() {
+            console.names.clone_from(&self.listen.names);
+        }
+        check_names("console.names", &console.names)
     }
 
     fn check_accounts(
@@ -314,6 +323,18 @@ impl Issuer {
     #[must_use]
     pub fn token_cache_max(&self) -> Duration {
         self.refresh_seconds.duration()
+    }
+}
+
+fn check_names(key: &str, names: &[String]) -> Result<(), ConfigError> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+    match names.iter().all(|name| !name.is_empty() && name.bytes().all(plain)) {
+        true => Ok(()),
+        false => {
+            let problem = "host names are lower-case letters, digits, hyphens and dots, without a \
+                           port";
+            Err(wrong(key, problem))
+        }
     }
 }
 

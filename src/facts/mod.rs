@@ -108,6 +108,8 @@ pub enum Key {
     Case(String),
     /// A hold, by its id.
     Hold(String),
+    /// All holds.
+    Holds,
 }
 
 impl Statement {
@@ -122,7 +124,7 @@ impl Statement {
         }));
         match &self.said {
             Said::Case(case) => keys.push(Key::Case(case.id.clone())),
-            Said::Hold(hold) => keys.push(Key::Hold(hold.id.clone())),
+            Said::Hold(hold) => keys.extend([Key::Hold(hold.id.clone()), Key::Holds]),
             _ => {}
         }
         keys

@@ -59,11 +59,15 @@ pub enum Said {
     Call(CallEnds),
 }
 
-/// The JSON form: exactly one of the last nine.
-#[derive(Default, Serialize, Deserialize)]
+/// What somebody states: exactly one of the keys beside `about`, `line` and `participant`.
+#[derive(Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Statement)]
 #[serde(deny_unknown_fields)]
 struct Form {
+    /// The calls, conferences, rooms or recordings it is about, by their SIDs. Left out if it is
+    /// about a line, or about a person in all their calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, example = json!(["CA0123456789abcdef0123456789abcdef"]))]
     about: Vec<MediaSid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     announcement: Option<Announcement>,
@@ -72,6 +76,7 @@ struct Form {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     case: Option<Case>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ConsentRecord>)]
     consent: Option<Box<ConsentRecord>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hold: Option<Hold>,
@@ -90,7 +95,7 @@ struct Form {
 }
 
 /// A person on a call: by telephone number, or by a name that the organisation gave them.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Who {
     /// A number in E.164 form.
@@ -111,35 +116,39 @@ impl fmt::Debug for Who {
 
 /// Who took part, as far as it is known. A later statement adds to an earlier one of the same
 /// person and call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Party {
     /// Where they are registered to live or work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "US-CA")]
     pub address: Option<Place>,
     /// True if they spoke for the organisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<bool>,
     /// Their leg of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub leg: Option<CallSid>,
     /// True if they are a minor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minor: Option<bool>,
     /// Where they said they are, on the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "US-CA")]
     pub stated: Option<Place>,
 }
 
 /// Consent of one person: the fields of ISO/IEC TS 27560 that differ from record to record, and
 /// what calls need beside them. Record id, subject and who recorded it are the entry's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConsentRecord {
     /// What was heard before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announcement: Option<Heard>,
     /// When it was given, refused or withdrawn.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What data it covers; all if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -152,26 +161,31 @@ pub struct ConsentRecord {
     pub guardian: bool,
     /// Under which law it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "US-CA")]
     pub jurisdiction: Option<Place>,
     /// In which language (BCP 47).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// The leg of the call on which it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub leg: Option<CallSid>,
     /// The version of the notice that was shown or accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2026-03-01")]
     pub notice: Option<NoticeVersion>,
     /// Where the proof of it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
     /// For what; for every purpose if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub purposes: Vec<Purpose>,
     /// What it is from now on.
     pub state: Consent,
     /// When it runs out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
     /// How it can be withdrawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,7 +193,7 @@ pub struct ConsentRecord {
 }
 
 /// An announcement, and how much of it somebody heard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Heard {
     /// True if it was heard to its end.
@@ -195,7 +209,7 @@ pub struct Heard {
 }
 
 /// Where a consent can be checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proof {
     /// A document, by its name where it is kept.
@@ -206,6 +220,7 @@ pub struct Proof {
     pub offset_ms: Option<u32>,
     /// The recording in which it can be heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub recording: Option<MediaSid>,
     /// SHA-256 of the document, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -213,20 +228,22 @@ pub struct Proof {
 }
 
 /// An objection to purposes (GDPR, article 21), or its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Objection {
     /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// True if it is taken back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lifted: bool,
     /// To what; never empty.
+    #[schema(value_type = Vec<String>)]
     pub purposes: Vec<Purpose>,
 }
 
 /// What everybody hears on a line from a day on: an assertion of the organisation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Announcement {
     /// True if those who answer the line agreed by their contracts.
@@ -239,21 +256,24 @@ pub struct Announcement {
     pub id: String,
     /// For which purposes staying on is consent; for all if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub purposes: Vec<Purpose>,
     /// SHA-256 of its words, in hexadecimal digits; worked out if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Calls that start from now on hear it.
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
     /// Its words.
     pub text: String,
     /// Calls that start from now on do not hear it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
 }
 
 /// What a call is filed under; what is missing stays as it was.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filing {
     /// Its type.
@@ -271,7 +291,7 @@ pub struct Filing {
 }
 
 /// Whether a payment card was read out, and when recording paused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Payment {
     /// The pauses of the recording.
@@ -282,7 +302,7 @@ pub struct Payment {
 }
 
 /// A pause of a recording, in milliseconds from its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pause {
     /// Its end.
@@ -292,10 +312,11 @@ pub struct Pause {
 }
 
 /// A complaint, dispute or claim.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// When it was opened or closed.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// Its name.
     pub id: String,
@@ -304,7 +325,7 @@ pub struct Case {
 }
 
 /// A legal hold: what it covers is not deleted until it is lifted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     /// The case it serves.
@@ -319,13 +340,14 @@ pub struct Hold {
     pub people: Vec<String>,
     /// For what they may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub purposes: Vec<Purpose>,
     /// Why it was placed or lifted.
     pub reason: String,
 }
 
 /// The ends of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallEnds {
     /// Who called whom.
@@ -333,6 +355,37 @@ pub struct CallEnds {
     pub direction: Option<Direction>,
     /// How many of its ends have no number: withheld, or not on the telephone network.
     pub unnumbered: u8,
+}
+
+impl Statement {
+    /// A statement, if it is about what it has to be about.
+    ///
+    /// # Errors
+    /// [`Unfit`] names the key and what would be right.
+    pub fn new(
+        about: Vec<MediaSid>,
+        line: Option<String>,
+        participant: Option<Who>,
+        said: Said,
+    ) -> Result<Self, Unfit> {
+        let statement = Self { about, line, participant, said };
+        statement.check_form()?;
+        Ok(statement)
+    }
+}
+
+impl utoipa::PartialSchema for Statement {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        <Form as utoipa::PartialSchema>::schema()
+    }
+}
+
+impl utoipa::ToSchema for Statement {
+    fn schemas(
+        schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>,
+    ) {
+        <Form as utoipa::ToSchema>::schemas(schemas);
+    }
 }
 
 impl TryFrom<Form> for Statement {
@@ -353,9 +406,7 @@ impl TryFrom<Form> for Statement {
         ];
         let mut said = said.into_iter().flatten();
         let (Some(said), None) = (said.next(), said.next()) else { return Err(Unfit::NotOne) };
-        let statement = Self { about, line, participant, said };
-        statement.check_form()?;
-        Ok(statement)
+        Self::new(about, line, participant, said)
     }
 }
 

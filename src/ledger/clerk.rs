@@ -190,7 +190,7 @@ impl Clerk {
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
         let found = self.store.statements(&names)?;
         let mut opener = Opener::new(Arc::clone(&self.sealing));
-        Ok(register::open(&mut *self.store, &mut opener, &found)?)
+        Ok(register::recorded_of(register::open(&mut *self.store, &mut opener, &found)?))
     }
 
     /// Destroys the key of everything that is known of a person; returns the place of the entry.

@@ -240,7 +240,10 @@ struct OutcomeForm<'a> {
 /// and versions are put in when it is written ([`event`]).
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Event<'a> {
-    /// Who did it, for what is done at a command line.
+    /// What was done at the console.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) action: Option<&'a str>,
+    /// Who did it, for what is done at a command line or at the console.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) actor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -250,6 +253,9 @@ pub(super) struct Event<'a> {
     pub(super) before: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) c: Option<Commitments>,
+    /// The policies of `administration.cedar` that permitted or forbade it.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub(super) cited: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) detail: Option<&'a str>,
     /// How many entries it is about.
@@ -633,9 +639,12 @@ mod tests {
         let length = Some(70);
         let served =
             Served { status: Some(206), bytes: 7, first: 3, length, ending: Ending::UpstreamCut };
+        let cited = ["admin-reviewer".to_owned()];
         let full = Event {
+            action: Some("review"),
             actor: Some("somebody"),
             before: Some(256),
+            cited: &cited,
             detail: Some("detail"),
             entries: Some(3),
             of: &[4, 5],

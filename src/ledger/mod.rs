@@ -15,6 +15,7 @@
 //! failed, a telephone number in the clear, a token.
 
 pub mod accounting;
+mod administered;
 mod chain;
 mod clerk;
 mod commit;
@@ -44,6 +45,7 @@ mod verify;
 mod writer;
 
 pub use accounting::{Accounting, Head as AccountingHead, Line as AccountingLine, Shape};
+pub use administered::{Administered, Once, OnceError};
 pub use clerk::{Clerk, ClerkError, Person, Prunable};
 pub use cosign::{CosignAnswer, Cosigning, WitnessSetUpError};
 pub use deletion::{
@@ -59,6 +61,7 @@ pub use keys::KeyFileError;
 pub use outlets::Courier;
 pub use proof::{Intent, OpenDisclosure, Pledge, Receipt};
 pub use recall::{RecallError, Recalled, recall};
+pub use register::Told;
 pub use replay::{Group, Replayed, Shift, replay};
 pub use review::{Review, ReviewError, Row, rebuild};
 pub use store::{Place, StoreError};
@@ -279,10 +282,22 @@ impl Ledger {
         actor: &str,
         statements: &[Statement],
     ) -> Result<Vec<EntryId>, AppendError> {
+        self.state_under(None, actor, statements).await
+    }
+
+    /// The same, found again under one more name.
+    async fn state_under(
+        &self,
+        name: Option<RegisterName>,
+        actor: &str,
+        statements: &[Statement],
+    ) -> Result<Vec<EntryId>, AppendError> {
         let now = self.clock.now();
         let mut items = Vec::with_capacity(statements.len());
         for statement in statements {
-            items.push(self.item(actor, statement, now)?);
+            let mut item = self.item(actor, statement, now)?;
+            item.names.extend(name.clone());
+            items.push(item);
         }
         let ids = items.iter().map(|item| item.id).collect();
         // LIMIT: many statements in one transaction take longer than one entry.

@@ -53,8 +53,33 @@ pub(super) fn name(sealing: &Sealing, key: &Key) -> RegisterName {
         Key::Mentioned(who) => blind("of", who),
         Key::Case(id) => format!("case:{id}"),
         Key::Hold(id) => format!("hold:{id}"),
+        Key::Holds => "holds".to_owned(),
     }
     .into()
+}
+
+/// The name under which what an actor stated with a key of their own is found again.
+pub(super) fn once(sealing: &Sealing, actor: &str, key: &str) -> RegisterName {
+    let blind = sealing.blind(&format!("once:{actor}\n{key}"));
+    format!("once:{}", URL_SAFE_NO_PAD.encode(blind)).into()
+}
+
+/// A statement with its entry: when it was recorded, and who stated it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The entry's name.
+    pub id: EntryId,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// Who stated it, by their id.
+    pub actor: String,
+    /// What was stated.
+    pub recorded: Recorded,
+}
+
+/// Statements without their entries.
+pub(super) fn recorded_of(told: Vec<Told>) -> Vec<Recorded> {
+    told.into_iter().map(|told| told.recorded).collect()
 }
 
 /// What was stated lately, as far as this gate knows.
@@ -136,7 +161,7 @@ impl News {
 /// What is asked of the thread.
 struct Wanted {
     names: Vec<RegisterName>,
-    answer: oneshot::Sender<Result<(Vec<Recorded>, u64), String>>,
+    answer: oneshot::Sender<Result<(Vec<Told>, u64), String>>,
 }
 
 /// The handle on the thread.
@@ -178,6 +203,15 @@ impl Register {
         &self,
         names: Vec<RegisterName>,
     ) -> Result<(Vec<Recorded>, u64), FactsError> {
+        let (told, seen) = self.told(names).await?;
+        Ok((recorded_of(told), seen))
+    }
+
+    /// The same, with their entries.
+    pub(super) async fn told(
+        &self,
+        names: Vec<RegisterName>,
+    ) -> Result<(Vec<Told>, u64), FactsError> {
         let gone = || FactsError::Register("its thread has ended; restart the gate".to_owned());
         let (answer, answered) = oneshot::channel();
         {
@@ -244,7 +278,7 @@ impl Reader {
         &mut self,
         store: &mut dyn Store,
         names: &[RegisterName],
-    ) -> Result<(Vec<Recorded>, u64), StoreError> {
+    ) -> Result<(Vec<Told>, u64), StoreError> {
         // First how far, then what: so nothing before that place can be missing.
         let stated = store.stated()?;
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
@@ -263,12 +297,12 @@ pub(super) fn open(
     store: &mut dyn Store,
     opener: &mut Opener,
     found: &[Stored],
-) -> Result<Vec<Recorded>, StoreError> {
+) -> Result<Vec<Told>, StoreError> {
     let sealed: Vec<Option<Sealed>> =
         found.iter().map(|stored| stored.clear.as_deref().and_then(Sealed::read)).collect();
     opener.prepare(store, sealed.iter().flatten())?;
     let each = found.iter().zip(&sealed).map(|(stored, sealed)| {
-        recorded(stored, sealed.as_ref(), opener).ok_or_else(|| StoreError::Unusable {
+        told(stored, sealed.as_ref(), opener).ok_or_else(|| StoreError::Unusable {
             name: store.name(),
             problem: format!("entry {} is no statement that can be read", stored.seq),
         })
@@ -281,16 +315,19 @@ pub(super) fn open(
 struct Skeleton {
     #[serde(default)]
     about: Vec<Value>,
+    actor: String,
+    at: Timestamp,
     c: Option<Value>,
-    id: String,
+    id: EntryId,
     line: Option<Value>,
     said: Map<String, Value>,
 }
 
-fn recorded(stored: &Stored, sealed: Option<&Sealed>, opener: &Opener) -> Option<Recorded> {
-    let Skeleton { about, c, id, line, said: mut form } =
+fn told(stored: &Stored, sealed: Option<&Sealed>, opener: &Opener) -> Option<Told> {
+    let Skeleton { about, actor, at, c, id, line, said: mut form } =
         serde_json::from_slice(&stored.bytes).ok()?;
-    let opened = sealed.map(|sealed| as_value(&opener.groups(&id, sealed))).unwrap_or_default();
+    let opened = sealed.map(|sealed| as_value(&opener.groups(&id.to_string(), sealed)));
+    let opened = opened.unwrap_or_default();
     let has_participant = c.as_ref().is_some_and(|c| c.get("subject").is_some());
     let participant = opened.pointer("/subject/0").cloned();
     let erased = has_participant && participant.is_none();
@@ -310,7 +347,7 @@ fn recorded(stored: &Stored, sealed: Option<&Sealed>, opener: &Opener) -> Option
     if erased {
         statement.participant = None;
     }
-    Some(Recorded { seq: stored.seq, statement, erased })
+    Some(Told { id, at, actor, recorded: Recorded { seq: stored.seq, statement, erased } })
 }
 
 // Field order is the canonical order of keys.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::commit::person_of_number;
+use super::commit::{person_of_name, person_of_number};
 use super::follow::{self, Projection};
 use super::index::{Field, Filter, Index, IndexError, Order, Query};
 use super::keys::{KeyFileError, Keys, Sealing};
@@ -20,6 +20,7 @@ use super::people::{Opener, Sealed, as_value};
 use super::search::{BARE_INDEX_FILE, INDEX_FILE, Searching};
 use super::store::{Access, Leaf, Place, Store, StoreError, Stored};
 use crate::config;
+use crate::facts::Who;
 
 /// LIMIT: how long a reader waits for a gate's index to have what the ledger has.
 const WAIT: Duration = Duration::from_secs(3);
@@ -232,11 +233,26 @@ impl Review {
     /// # Errors
     /// [`ReviewError`] without the key file: nobody can be found by a number then.
     pub fn person(&mut self, number: &str) -> Result<Option<u64>, ReviewError> {
+        self.somebody(&person_of_number(number))
+    }
+
+    /// The same, of a participant by number or name.
+    ///
+    /// # Errors
+    /// [`ReviewError`], as for [`Review::person`].
+    pub fn participant(&mut self, who: &Who) -> Result<Option<u64>, ReviewError> {
+        match who {
+            Who::Number(number) => self.person(number),
+            Who::Name(name) => self.somebody(&person_of_name(name)),
+        }
+    }
+
+    fn somebody(&mut self, person: &str) -> Result<Option<u64>, ReviewError> {
         let Some(sealing) = &self.sealing else {
             let problem = "a number can only be searched for with the key file".to_owned();
             return Err(StoreError::Unusable { name: self.store.name(), problem }.into());
         };
-        let blind = sealing.blind(&person_of_number(number));
+        let blind = sealing.blind(person);
         Ok(self.store.find_person(&blind)?.map(|person| person.person))
     }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 /// LIMIT: when the kernel has not taken a byte for this long, because the caller takes none, the
 /// connection fails. Without it a caller could hold a stream, and an upstream's, for ever.
 #[derive(Debug)]
-pub(super) struct WriteTimeout {
+pub(crate) struct WriteTimeout {
     tcp: TcpStream,
     longest: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -20,7 +20,7 @@ pub(super) struct WriteTimeout {
 }
 
 impl WriteTimeout {
-    pub(super) fn new(tcp: TcpStream, longest: Duration) -> Self {
+    pub(crate) fn new(tcp: TcpStream, longest: Duration) -> Self {
         Self { tcp, longest, timer: None, waiting: false }
     }
 

@@ -9,6 +9,7 @@ mod io;
 mod operations;
 mod tls;
 
+pub(crate) use io::WriteTimeout;
 pub use operations::Readiness;
 pub use tls::{Authorities, TlsError, server_config, server_config_for_clients};
 
@@ -34,7 +35,6 @@ use crate::config;
 use crate::gate::Worker;
 use crate::identity::{Peer, PeerCertificate};
 use crate::metrics::Metrics;
-use io::WriteTimeout;
 
 /// LIMIT: what hyper and rustls buffer for one connection. Bulk runs no slower for it, and slow
 /// readers cost memory in proportion to it.
@@ -162,7 +162,8 @@ impl Server {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
+/// A socket on an address, that may share its port with others of this process.
+pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
     let listen = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;

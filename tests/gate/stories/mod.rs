@@ -1,6 +1,7 @@
 //! One file a promise.
 
 mod administration;
+mod api;
 mod check;
 mod clauses;
 mod consent;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
@@ -79,7 +79,15 @@ impl Client {
         if self.searches { collect(response).await } else { read(response).await }
     }
 
-    /// The same, without reading the body.
+    /// Sends a request with a body, over HTTP/1.1 on a connection of its own.
+    pub async fn send_with(&self, request: Request<Full<Bytes>>) -> Answer {
+        let io = TokioIo::new(self.connect(&["http/1.1"]).await);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        collect(sender.send_request(request).await.unwrap()).await
+    }
+
+    /// Sends a request over HTTP/1.1, without reading the body of the answer.
     pub async fn start(&self, request: Request<Empty<Bytes>>) -> http::Response<Incoming> {
         let io = TokioIo::new(self.connect(&["http/1.1"]).await);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();

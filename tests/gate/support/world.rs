@@ -239,6 +239,12 @@ impl World {
         self.running.as_ref().unwrap()
     }
 
+    /// A client of the gate's console.
+    pub fn console(&self) -> Client {
+        let address = self.running().console().expect("there is a console").address();
+        Client::new(address, self.authority.certificate())
+    }
+
     /// A token for somebody with these roles.
     pub fn token(&self, subject: &str, roles: &[&str]) -> String {
         self.key.sign(&tokens::claims(self.clock.now(), subject, roles))
@@ -476,7 +482,7 @@ issuer = "{}"
 audiences = ["{}"]
 {keys}
 algorithms = ["ES256"]
-roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", privacy-officer = "privacy-officer", complaints-handler = "complaints-handler", legal-counsel = "legal-counsel", retention-operator = "retention-operator" }}
+roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", privacy-officer = "privacy-officer", complaints-handler = "complaints-handler", legal-counsel = "legal-counsel", retention-operator = "retention-operator", reviewer = "reviewer", facts-source = "facts-source", privacy-author = "privacy-author" }}
 {issuer}
 
 {config}

@@ -1,0 +1,41 @@
+//! `/api/v1`: the JSON API, described by a document that is made from this code.
+//!
+//! `statements.rs` states facts, `known.rs` reads them, `document.rs` tells of both, to
+//! programs and (`page.rs`) to people. A number or
+//! name of a person stands in bodies alone, never in a URL.
+
+mod document;
+mod known;
+mod page;
+mod paging;
+mod statements;
+
+use axum::Router;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Desk;
+
+/// The routes, and the document that tells of them.
+pub(super) fn router() -> Router<Desk> {
+    let (routes, told) = routes().split_for_parts();
+    routes.merge(document::router(&told))
+}
+
+/// Everything that the document tells of.
+fn routes() -> OpenApiRouter<Desk> {
+    OpenApiRouter::with_openapi(document::head())
+        .routes(routes!(statements::state))
+        .routes(routes!(statements::consent))
+        .routes(routes!(statements::withdrawal))
+        .routes(routes!(statements::objection))
+        .routes(routes!(statements::participant))
+        .routes(routes!(statements::labels))
+        .routes(routes!(statements::payment))
+        .routes(routes!(statements::case))
+        .routes(routes!(statements::announcement))
+        .routes(routes!(statements::place_hold, known::holds))
+        .routes(routes!(known::lift_hold))
+        .routes(routes!(known::known))
+        .routes(routes!(known::person))
+}

@@ -1,0 +1,59 @@
+//! Around every request: its host, where it comes from, its time; around every answer: headers that
+//! let a browser do as little as possible with it.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+
+use super::Desk;
+use super::problem::Problem;
+use crate::asked;
+
+/// Where a browser says that a request comes from.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+const HEADERS: [(HeaderName, &str); 8] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src \
+         'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (CACHE_CONTROL, "no-store"),
+    (REFERRER_POLICY, "no-referrer"),
+    (STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Puts the guard around routes.
+pub(super) fn around(router: Router<Desk>, desk: &Desk) -> Router<Desk> {
+    router.layer(middleware::from_fn_with_state(desk.clone(), guard))
+}
+
+async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let answer = async {
+        asked::host(&parts, &desk.settings.names).map_err(|_| Problem::host())?;
+        // A page of somebody else's must not use what this browser proves by itself: a certificate,
+        // a password that it remembers.
+        let site = parts.headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
+        if site.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
+            return Err(Problem::cross_site());
+        }
+        let answer = next.run(Request::from_parts(parts, body));
+        let longest = desk.settings.request_timeout_ms.duration();
+        tokio::time::timeout(longest, answer).await.map_err(|_| Problem::too_slow())
+    };
+    let mut response = answer.await.unwrap_or_else(IntoResponse::into_response);
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

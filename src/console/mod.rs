@@ -1,0 +1,94 @@
+//! The console: where people of the organisation review, and where their programs state facts.
+//!
+//! A listener of its own (`server.rs`), apart from that of media, with one thread. Every request is
+//! kept to the configured names and every answer has the headers of `guard.rs`; who asks is found as
+//! for media (`visitor.rs`), and what they may is decided by `administration.cedar`. Each look at
+//! what tells of people, each statement and each refusal is on record before it is answered. Errors
+//! are told in our own words (`problem.rs`). The JSON API is in `api/`; no recording is served here.
+
+mod api;
+mod body;
+mod guard;
+mod problem;
+mod server;
+mod visitor;
+
+pub use server::{Console, Settings};
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+
+use crate::config;
+use crate::gate::Gate;
+use crate::policy::Policies;
+use crate::upstream::Upstream;
+use problem::Problem;
+
+/// What every answer at the console is made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk(Arc<Inside>);
+
+#[derive(Debug)]
+pub(crate) struct Inside {
+    /// The gate beside it: its policies, its ledger, its facts.
+    pub(crate) gate: Arc<Gate>,
+    /// This listener's own connections to Twilio.
+    pub(crate) upstream: Upstream,
+    /// Where the ledger is, for who reads it beside the gate.
+    pub(crate) ledger: config::Ledger,
+    /// Names, limits.
+    pub(crate) settings: config::Console,
+    /// One retry with a key at a time, so that two cannot both find nothing stated yet.
+    pub(crate) retries: tokio::sync::Mutex<()>,
+}
+
+impl Deref for Desk {
+    type Target = Inside;
+
+    fn deref(&self) -> &Inside {
+        &self.0
+    }
+}
+
+impl Desk {
+    fn new(
+        gate: Arc<Gate>,
+        upstream: Upstream,
+        ledger: config::Ledger,
+        settings: config::Console,
+    ) -> Self {
+        let retries = tokio::sync::Mutex::new(());
+        Self(Arc::new(Inside { gate, upstream, ledger, settings, retries }))
+    }
+
+    /// The policies in force.
+    pub(crate) fn policies(&self) -> Arc<Policies> {
+        self.gate.policies.now()
+    }
+
+    /// Does what waits for the disk on a thread that may wait.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let desk = self.clone();
+        let done = tokio::task::spawn_blocking(move || act(&desk)).await;
+        done.unwrap_or_else(|error| {
+            tracing::error!(%error, "an answer of the console was not finished");
+            Err(Problem::ours())
+        })
+    }
+}
+
+/// Everything that is served.
+fn router(desk: &Desk) -> Router {
+    let limit = DefaultBodyLimit::max(desk.settings.body_bytes_max.as_usize());
+    let all = Router::new()
+        .merge(api::router())
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async { Problem::method() });
+    guard::around(all, desk).layer(limit).with_state(desk.clone())
+}
