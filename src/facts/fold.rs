@@ -135,6 +135,55 @@ pub fn fold(
     Folded { consent, direction: ends.and_then(|ends| ends.direction), numbers, register, until }
 }
 
+/// Somebody on a call, and what they agreed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Participant {
+    /// Who; none if nobody knows.
+    pub who: Option<Who>,
+    /// True if they spoke for the organisation.
+    pub agent: bool,
+    /// Whether they are a minor.
+    pub minor: Option<bool>,
+    /// What holds now for each purpose of the vocabulary, and how it was given.
+    pub consents: Vec<(Purpose, Consent, Option<ConsentForm>)>,
+}
+
+/// Everybody on a call with what they agreed to, purpose by purpose. `also` is somebody who counts as
+/// one of them without being named by anything that is about the call.
+#[must_use]
+pub fn participants(
+    base: &Base<'_>,
+    said: &[Recorded],
+    also: Option<&Who>,
+    reading: &Reading<'_>,
+    now: Timestamp,
+) -> Vec<Participant> {
+    let mut said: Vec<&Recorded> = said.iter().collect();
+    said.sort_by_key(|recorded| recorded.seq);
+    said.dedup_by_key(|recorded| recorded.seq);
+    let mut folding = Folding { base, said: &said, purpose: None, reading, now, until: None };
+    let (mut members, _) = folding.members();
+    if let Some(who) = also {
+        folding.member(&mut members, who);
+    }
+    let numbers = members.iter().filter_map(|member| match &member.who {
+        Some(Who::Number(number)) => Some(number.clone()),
+        _ => None,
+    });
+    let numbers = Numbers::new(numbers.collect());
+    let line = folding.labels().line.or_else(|| one_line(&numbers, reading.vocabulary));
+    let each = members.into_iter().map(|member| {
+        let consents = reading.vocabulary.purposes.keys().map(|purpose| {
+            folding.purpose = Some(purpose);
+            let (consent, form, _) = folding.consent_of(&member, line.as_deref());
+            (purpose.clone(), consent, form.filter(|_| consent == Consent::Given))
+        });
+        let consents = consents.collect();
+        Participant { who: member.who, agent: member.agent, minor: member.minor, consents }
+    });
+    each.collect()
+}
+
 struct Folding<'a> {
     base: &'a Base<'a>,
     said: &'a [&'a Recorded],

@@ -10,12 +10,13 @@
 //! `serve`), and folded into what is true now (`fold.rs`). Facts name the [`Basis`] they rest on, so
 //! that whoever acts on them can tell whether anything of it has changed since.
 
+pub mod csv;
 mod fold;
 mod gather;
 mod resources;
 mod statement;
 
-pub use fold::{Base, Ends, Folded, Reading, Recorded, fold};
+pub use fold::{Base, Ends, Folded, Participant, Reading, Recorded, fold, participants};
 pub use gather::FactStore;
 pub use resources::ends;
 pub use statement::{

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::chain::Chain;
-use super::commit::{Clear, person_of_caller, person_of_number};
+use super::commit::{Clear, person_of_caller, person_of_name, person_of_number};
 use super::entry::{self, EntryId, Event};
 use super::keys::{Keys, Sealing};
 use super::people::{Opener, Sealer};
@@ -72,6 +72,8 @@ pub struct Prunable {
 pub enum Person {
     /// A participant, by a telephone number in E.164 form.
     Number(String),
+    /// A participant, by another name that the organisation gave them.
+    Name(String),
     /// A caller, by their id.
     Caller(String),
 }
@@ -201,6 +203,7 @@ impl Clerk {
         self.check_may_destroy()?;
         let name = match person {
             Person::Number(number) => person_of_number(number),
+            Person::Name(name) => person_of_name(name),
             Person::Caller(caller) => person_of_caller(caller),
         };
         let found = self.store.find_person(&self.sealing.blind(&name))?;

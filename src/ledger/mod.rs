@@ -41,6 +41,7 @@ mod sign;
 pub mod store;
 mod subject;
 pub mod tlog;
+mod told;
 mod verify;
 mod writer;
 
@@ -67,6 +68,7 @@ pub use review::{Review, ReviewError, Row, rebuild};
 pub use store::{Place, StoreError};
 pub use subject::disclosures;
 pub use tlog::witness::REQUEST_BYTES_MAX as WITNESS_REQUEST_BYTES_MAX;
+pub use told::{Archive, Stated, Told};
 pub use verify::{Against, Flaw, Report, verify};
 pub use writer::Health;
 

@@ -37,6 +37,9 @@ struct Whom {
     /// The participant with this telephone number
     #[arg(long, value_name = "NUMBER")]
     number: Option<String>,
+    /// The participant whom the organisation gave this name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// This caller
     #[arg(long, value_name = "ID")]
     caller: Option<String>,
@@ -47,10 +50,12 @@ struct Whom {
 
 impl Erase {
     pub(super) fn run(&self) -> Result<Exit, Exit> {
-        let person = match (&self.whom.number, &self.whom.caller) {
-            (Some(number), _) => Some(Person::Number(e164(number)?)),
-            (None, Some(caller)) => Some(Person::Caller(caller.clone())),
-            (None, None) => None,
+        let Whom { number, name, caller, .. } = &self.whom;
+        let person = match (number, name, caller) {
+            (Some(number), ..) => Some(Person::Number(e164(number)?)),
+            (_, Some(name), _) => Some(Person::Name(name.clone())),
+            (.., Some(caller)) => Some(Person::Caller(caller.clone())),
+            (None, None, None) => None,
         };
         if !self.yes {
             say("This cannot be undone. Add --yes to do it.");

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{ConsentRecord, Said, Statement, Who};
+use super::{ConsentRecord, Filing, Said, Statement, Who};
 use crate::facts::Consent;
-use crate::notice::{Vocabulary, Word};
+use crate::notice::{Vocabulary, likely};
 use crate::purpose::Purpose;
 
 /// LIMIT: bytes of a text in a statement, such as the words of an announcement. An entry holds 16 KiB.
@@ -63,9 +63,39 @@ pub fn is_e164(text: &str) -> bool {
     })
 }
 
+/// A word that the organisation does not have, with the one that may have been meant.
+fn unknown<'a>(
+    key: &'static str,
+    what: &str,
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Unfit {
+    let meant = likely(word, known).map(|meant| format!("; did you mean `{meant}`?"));
+    let meant = meant.unwrap_or_default();
+    wrong(key, format!("the vocabulary has no {what} `{word}`{meant}"))
+}
+
+fn known<T>(
+    key: &'static str,
+    what: &str,
+    word: Option<&String>,
+    list: &BTreeMap<String, T>,
+) -> Result<(), Unfit> {
+    match word {
+        Some(word) if !list.contains_key(word) => {
+            Err(unknown(key, what, word, list.keys().map(String::as_str)))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_name(key: &'static str, name: &str) -> Result<(), Unfit> {
-    match name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        true => Err(wrong(key, "1 to 200 bytes without control characters")),
+    let unclean = name.chars().any(char::is_control) || name.trim() != name;
+    match name.is_empty() || name.len() > NAME_BYTES_MAX || unclean {
+        true => Err(wrong(
+            key,
+            "1 to 200 bytes without control characters, and no white space at either end",
+        )),
         false => Ok(()),
     }
 }
@@ -105,7 +135,7 @@ impl Statement {
     }
 
     /// Checks what can be checked without knowing anything else.
-    pub(super) fn check_form(&self) -> Result<(), Unfit> {
+    pub(in crate::facts) fn check_form(&self) -> Result<(), Unfit> {
         check_list("about", &self.about, ABOUT_MAX)?;
         match &self.participant {
             Some(Who::Number(number)) if !is_e164(number) => {
@@ -200,32 +230,18 @@ impl Statement {
         };
         for purpose in purposes {
             if !vocabulary.purposes.contains_key(purpose) {
-                return Err(wrong(
-                    "purposes",
-                    format!("the vocabulary has no purpose `{purpose}`"),
-                ));
+                let known = vocabulary.purposes.keys().map(Purpose::as_str);
+                return Err(unknown("purposes", "purpose", purpose.as_str(), known));
             }
         }
-        let known = |key: &'static str, word: Option<&String>, there: bool| match word {
-            Some(word) if !there => {
-                Err(wrong(key, format!("the vocabulary has no {key} `{word}`")))
-            }
-            _ => Ok(()),
-        };
-        let has_line = |line: &Option<String>| {
-            line.as_ref().is_none_or(|line| vocabulary.lines.contains_key(line))
-        };
-        known("line", self.line.as_ref(), has_line(&self.line))?;
+        known("line", "line", self.line.as_ref(), &vocabulary.lines)?;
         if let Said::Labels(filing) = &self.said {
-            let has = |list: &BTreeMap<String, Word>, word: &Option<String>| {
-                word.as_ref().is_none_or(|word| list.contains_key(word))
-            };
-            known("line", filing.line.as_ref(), has_line(&filing.line))?;
-            let (departments, types) = (&vocabulary.departments, &vocabulary.call_types);
-            known("department", filing.department.as_ref(), has(departments, &filing.department))?;
-            known("call_type", filing.call_type.as_ref(), has(types, &filing.call_type))?;
-            for label in filing.labels.iter().flatten() {
-                known("labels", Some(label), vocabulary.labels.contains_key(label))?;
+            let Filing { line, department, call_type, labels } = filing;
+            known("line", "line", line.as_ref(), &vocabulary.lines)?;
+            known("department", "department", department.as_ref(), &vocabulary.departments)?;
+            known("call_type", "call type", call_type.as_ref(), &vocabulary.call_types)?;
+            for label in labels.iter().flatten() {
+                known("labels", "label", Some(label), &vocabulary.labels)?;
             }
         }
         // A clock that is a little ahead is no lie.

@@ -1,0 +1,184 @@
+//! Statements with their entries: what somebody reads who asks what is known and since when, and what
+//! is not stated again.
+//!
+//! Reading needs no more than to read: neither a gate nor a place in the chain.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::clerk::{Clerk, ClerkError};
+use super::keys::{Keys, Sealing};
+use super::people::Opener;
+use super::register;
+use super::store::{Access, Place, Store, Stored};
+use super::{OpenError, StoreError};
+use crate::config;
+use crate::facts::{Key, Recorded, RegisterName, Statement};
+
+/// How many statements are read at once.
+const STEP: usize = 1_000;
+
+/// A statement, and who put it on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What was said; `recorded.seq` is the place of its entry.
+    pub recorded: Recorded,
+    /// The id of its entry.
+    pub id: String,
+    /// When it was put on record: from then on it was known.
+    pub at: Timestamp,
+    /// By whom.
+    pub actor: String,
+}
+
+/// Reads statements of a ledger that exists.
+#[derive(Debug)]
+pub struct Archive {
+    store: Box<dyn Store>,
+    sealing: Arc<Sealing>,
+}
+
+/// What became of statements that may have been on record already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stated {
+    /// The place of the first entry that was written; none if all were known.
+    pub first: Option<u64>,
+    /// How many were written.
+    pub new: u64,
+}
+
+impl Archive {
+    /// Opens it to read.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the ledger or its key file cannot be read.
+    pub fn open(settings: &config::Ledger) -> Result<Self, OpenError> {
+        let store = Place::of(settings).open(Access::Read)?;
+        let sealing = Arc::new(Keys::read(&settings.key_file)?.sealing);
+        Ok(Self { store, sealing })
+    }
+
+    /// Everything that was stated under these keys, in its order.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn statements(&mut self, keys: &[Key]) -> Result<Vec<Told>, StoreError> {
+        let found = under(&mut *self.store, &self.sealing, keys)?;
+        told(&mut *self.store, &self.sealing, &found)
+    }
+
+    /// Everything that was ever stated, or only what is found under a name that starts like this
+    /// (`hold:`), in its order. `each` is told how many are read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn all(
+        &mut self,
+        beginning: &str,
+        mut each: impl FnMut(u64),
+    ) -> Result<Vec<Told>, StoreError> {
+        let names = self.store.stated_since(0)?;
+        let named = names.into_iter().filter(|(name, _)| name.starts_with(beginning));
+        let mut places: Vec<u64> = named.map(|(_, place)| place).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut all = Vec::with_capacity(places.len());
+        for places in places.chunks(STEP) {
+            let found = self.store.at(places)?;
+            all.extend(told(&mut *self.store, &self.sealing, &found)?);
+            each(all.len() as u64);
+        }
+        Ok(all)
+    }
+}
+
+impl Clerk {
+    /// Records what of these is not on record yet, compared by what it says; all of it or nothing.
+    /// `each` is told how many were compared. Two clerks who do the same at the same time may both
+    /// record it, which says nothing else than one of them alone.
+    ///
+    /// # Errors
+    /// [`ClerkError`], after which nothing of it is on record.
+    pub fn state_unknown(
+        &mut self,
+        statements: &[Statement],
+        each: impl FnMut(u64),
+    ) -> Result<Stated, ClerkError> {
+        let new = self.unknown(statements, each)?;
+        let first = if new.is_empty() { None } else { Some(self.state(&new)?) };
+        Ok(Stated { first, new: new.len() as u64 })
+    }
+
+    /// What of these is not on record yet, each once.
+    ///
+    /// # Errors
+    /// [`ClerkError`] if it cannot be read.
+    pub fn unknown(
+        &mut self,
+        statements: &[Statement],
+        mut each: impl FnMut(u64),
+    ) -> Result<Vec<Statement>, ClerkError> {
+        let mut known = HashSet::new();
+        let mut new = Vec::new();
+        let mut compared = 0;
+        for some in statements.chunks(STEP) {
+            // Any of its keys finds the same statement; the first is its call's, if it is about one.
+            let first = |one: &Statement| one.keys().into_iter().next();
+            let keys: Vec<Key> = some.iter().filter_map(first).collect();
+            let found = under(&mut *self.store, &self.sealing, &keys)?;
+            let mut opener = Opener::new(Arc::clone(&self.sealing));
+            let recorded = register::open(&mut *self.store, &mut opener, &found)?;
+            known.extend(recorded.iter().map(|recorded| text(&recorded.statement)));
+            new.extend(some.iter().filter(|one| known.insert(text(one))).cloned());
+            compared += some.len() as u64;
+            each(compared);
+        }
+        Ok(new)
+    }
+}
+
+/// What a statement says, to compare by.
+fn text(statement: &Statement) -> String {
+    serde_json::to_string(statement).unwrap_or_default()
+}
+
+fn under(
+    store: &mut dyn Store,
+    sealing: &Sealing,
+    keys: &[Key],
+) -> Result<Vec<Stored>, StoreError> {
+    let mut names: Vec<RegisterName> =
+        keys.iter().map(|key| register::name(sealing, key)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    store.statements(&names)
+}
+
+/// What is read of an entry beside what it says.
+#[derive(Deserialize)]
+struct Head {
+    actor: String,
+    at: Timestamp,
+    id: String,
+}
+
+fn told(
+    store: &mut dyn Store,
+    sealing: &Arc<Sealing>,
+    found: &[Stored],
+) -> Result<Vec<Told>, StoreError> {
+    let mut opener = Opener::new(Arc::clone(sealing));
+    let recorded = register::open(store, &mut opener, found)?;
+    let each = recorded.into_iter().zip(found).map(|(recorded, stored)| {
+        let head = serde_json::from_slice(&stored.bytes).map_err(|_| StoreError::Unusable {
+            name: store.name(),
+            problem: format!("entry {} has no time or nobody who wrote it", stored.seq),
+        });
+        head.map(|Head { actor, at, id }| Told { recorded, id, at, actor })
+    });
+    each.collect()
+}
