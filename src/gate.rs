@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::asked::{Asked, BadRequest, Rules, Verb};
 use crate::clock::Clock;
@@ -62,7 +63,12 @@ pub struct Gate {
     pub cors: Cors,
     /// What agents of Flex are here.
     pub flex: Option<config::Flex>,
+    /// Refusals because a payment card may have been recorded.
+    pub exposed_cards: Counter,
 }
+
+/// The guardrail that refuses what may hold a payment card.
+const CARD: &str = "guardrail-card";
 
 /// What has nothing to decrypt.
 const PLAIN: Lock = Lock::Open { or_sealed: false };
@@ -356,8 +362,18 @@ impl Worker {
         match self.gate.policies.now().decide(question) {
             Verdict::Permit(permit) => Ok(permit),
             Verdict::Refuse(refusal) => {
+                self.raise(&refusal);
                 Err(No::Refused(Box::new(refusal), Box::new(known.asked_for(media))))
             }
+        }
+    }
+
+    /// A card that may have been recorded is more than a refusal: somebody has to look at it.
+    fn raise(&self, refusal: &Refusal) {
+        if refusal.decision.citations.iter().any(|cited| cited.policy == CARD) {
+            self.gate.exposed_cards.inc();
+            let recording = refusal.question.facts.recording;
+            tracing::warn!(%recording, "a payment card may have been recorded: no pause is known");
         }
     }
 

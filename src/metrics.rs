@@ -23,6 +23,7 @@ pub struct Metrics {
     refused: Gauge,
     loaded_at: Gauge,
     over_limit: Counter,
+    exposed_cards: Counter,
     ledger: LookedAt,
     /// Brings what is only looked at up to date.
     look: OnceLock<Look>,
@@ -103,6 +104,12 @@ impl Default for Metrics {
             "Requests of machine clients that asked more often than they may",
             over_limit.clone(),
         );
+        let exposed_cards = Counter::default();
+        registry.register(
+            "exposed_card_refusals",
+            "Refusals because a payment card may have been recorded: look at the log",
+            exposed_cards.clone(),
+        );
         let ledger = LookedAt::default();
         registry.register(
             "ledger_open",
@@ -131,7 +138,17 @@ impl Default for Metrics {
             ledger.oldest.clone(),
         );
         let look = OnceLock::new();
-        Self { registry, reloads, in_force, refused, loaded_at, over_limit, ledger, look }
+        Self {
+            registry,
+            reloads,
+            in_force,
+            refused,
+            loaded_at,
+            over_limit,
+            exposed_cards,
+            ledger,
+            look,
+        }
     }
 }
 
@@ -159,6 +176,12 @@ impl Metrics {
     #[must_use]
     pub fn over_limit(&self) -> Counter {
         self.over_limit.clone()
+    }
+
+    /// Where refusals are counted because a payment card may have been recorded.
+    #[must_use]
+    pub fn exposed_cards(&self) -> Counter {
+        self.exposed_cards.clone()
     }
 
     /// Has the ledger and the outbox looked at whenever somebody asks.

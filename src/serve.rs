@@ -186,6 +186,7 @@ impl Prepared {
             tickets: tickets(&ledger, &config.links)?,
             cors: Cors::new(&config.cors.origins),
             flex: config.flex.clone(),
+            exposed_cards: metrics.exposed_cards(),
             webhooks: Arc::new(webhooks(&config, &ledger, &clock)?),
             ledger,
             accounts,

@@ -11,8 +11,10 @@ mod derive;
 mod diff;
 mod explain;
 mod init;
+mod law;
 mod ledger;
 mod policies;
+mod register;
 mod replay;
 mod serve;
 mod sweep;
@@ -51,6 +53,12 @@ enum Command {
     Diff(diff::Diff),
     Init(init::Init),
     Config(config::Config),
+    Consent(register::Consent),
+    Call(register::Call),
+    Case(register::Case),
+    Hold(register::Hold),
+    Line(register::Line),
+    Law(law::Law),
     Ledger(ledger::Ledger),
     Replay(replay::Replay),
     Sweep(sweep::Sweep),
@@ -120,6 +128,12 @@ pub fn run() -> ExitCode {
         Command::Diff(command) => command.run(),
         Command::Init(command) => command.run(),
         Command::Config(command) => command.run(),
+        Command::Consent(command) => command.run(),
+        Command::Call(command) => command.run(),
+        Command::Case(command) => command.run(),
+        Command::Hold(command) => command.run(),
+        Command::Line(command) => command.run(),
+        Command::Law(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Sweep(command) => command.run(),

@@ -15,6 +15,7 @@ mod fold;
 mod gather;
 mod resources;
 mod statement;
+pub mod vcon;
 
 pub use fold::{Base, Ends, Folded, Participant, Reading, Recorded, fold, participants};
 pub use gather::FactStore;

@@ -116,8 +116,12 @@ pub struct Row {
     pub video: ConsentRule,
     /// Where it says so.
     pub statute: String,
+    /// What else there is to say.
+    pub note: String,
     /// How sure the table is: high, medium or low.
     pub confidence: String,
+    /// Whether the law itself was read, or what others write of it.
+    pub evidence: String,
     /// Where the table has it from.
     pub source: String,
     /// The day by which somebody should look at it again.

@@ -78,7 +78,8 @@ fn table<'a, const N: usize>(
 fn read_rows(text: &str, problems: &mut Vec<Problem>) -> BTreeMap<Place, Row> {
     let mut rows = BTreeMap::new();
     for (line, cells) in table(CONSENT_FILE, text, COLUMNS, problems) {
-        let [place, name, telephone, video, statute, _, confidence, _, source, review] = cells;
+        let [place, name, telephone, video, statute, note, confidence, evidence, source, review] =
+            cells;
         let mut wrong =
             |message: String| problems.push(Problem::new(CONSENT_FILE, Some(line), message));
         let Ok(place) = place.parse::<Place>() else {
@@ -107,7 +108,9 @@ fn read_rows(text: &str, problems: &mut Vec<Problem>) -> BTreeMap<Place, Row> {
             telephone,
             video,
             statute: statute.to_owned(),
+            note: note.to_owned(),
             confidence: confidence.to_owned(),
+            evidence: evidence.to_owned(),
             source: source.to_owned(),
             review,
             line,

@@ -70,6 +70,28 @@ impl Archive {
         told(&mut *self.store, &self.sealing, &found)
     }
 
+    /// Everything that was stated under these names, in its order: what facts rest on.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn named(&mut self, names: &[RegisterName]) -> Result<Vec<Told>, StoreError> {
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let found = self.store.statements(&names)?;
+        told(&mut *self.store, &self.sealing, &found)
+    }
+
+    /// What of these is not on record yet, each once. `each` is told how many were compared.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn unknown(
+        &mut self,
+        statements: &[Statement],
+        each: impl FnMut(u64),
+    ) -> Result<Vec<Statement>, StoreError> {
+        unknown(&mut *self.store, &self.sealing, statements, each)
+    }
+
     /// Everything that was ever stated, or only what is found under a name that starts like this
     /// (`hold:`), in its order. `each` is told how many are read.
     ///
@@ -107,37 +129,34 @@ impl Clerk {
         statements: &[Statement],
         each: impl FnMut(u64),
     ) -> Result<Stated, ClerkError> {
-        let new = self.unknown(statements, each)?;
+        let new = unknown(&mut *self.store, &self.sealing, statements, each)?;
         let first = if new.is_empty() { None } else { Some(self.state(&new)?) };
         Ok(Stated { first, new: new.len() as u64 })
     }
+}
 
-    /// What of these is not on record yet, each once.
-    ///
-    /// # Errors
-    /// [`ClerkError`] if it cannot be read.
-    pub fn unknown(
-        &mut self,
-        statements: &[Statement],
-        mut each: impl FnMut(u64),
-    ) -> Result<Vec<Statement>, ClerkError> {
-        let mut known = HashSet::new();
-        let mut new = Vec::new();
-        let mut compared = 0;
-        for some in statements.chunks(STEP) {
-            // Any of its keys finds the same statement; the first is its call's, if it is about one.
-            let first = |one: &Statement| one.keys().into_iter().next();
-            let keys: Vec<Key> = some.iter().filter_map(first).collect();
-            let found = under(&mut *self.store, &self.sealing, &keys)?;
-            let mut opener = Opener::new(Arc::clone(&self.sealing));
-            let recorded = register::open(&mut *self.store, &mut opener, &found)?;
-            known.extend(recorded.iter().map(|recorded| text(&recorded.statement)));
-            new.extend(some.iter().filter(|one| known.insert(text(one))).cloned());
-            compared += some.len() as u64;
-            each(compared);
-        }
-        Ok(new)
+fn unknown(
+    store: &mut dyn Store,
+    sealing: &Arc<Sealing>,
+    statements: &[Statement],
+    mut each: impl FnMut(u64),
+) -> Result<Vec<Statement>, StoreError> {
+    let mut known = HashSet::new();
+    let mut new = Vec::new();
+    let mut compared = 0;
+    for some in statements.chunks(STEP) {
+        // Any of its keys finds the same statement; the first is its call's, if it is about one.
+        let first = |one: &Statement| one.keys().into_iter().next();
+        let keys: Vec<Key> = some.iter().filter_map(first).collect();
+        let found = under(store, sealing, &keys)?;
+        let mut opener = Opener::new(Arc::clone(sealing));
+        let recorded = register::open(store, &mut opener, &found)?;
+        known.extend(recorded.iter().map(|recorded| text(&recorded.statement)));
+        new.extend(some.iter().filter(|one| known.insert(text(one))).cloned());
+        compared += some.len() as u64;
+        each(compared);
     }
+    Ok(new)
 }
 
 /// What a statement says, to compare by.

@@ -108,7 +108,7 @@ pub(super) fn actor(named: Option<&String>) -> String {
 }
 
 /// Writes a file that must be whole or not there.
-fn write_whole(path: &Path, text: &str) -> Result<(), Exit> {
+pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), Exit> {
     std::fs::write(path, text).map_err(|source| {
         complain(&config::ConfigError::Read { what: "output", path: path.to_owned(), source });
         Exit::Failed

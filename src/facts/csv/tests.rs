@@ -1,3 +1,5 @@
+//! Tables: what reads the same, what is refused with which words, and that what is written reads back.
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -216,11 +216,12 @@ impl Statement {
         }
     }
 
-    /// Checks it against the organisation's words and the time.
+    /// Checks it in itself, and against the organisation's words and the time.
     ///
     /// # Errors
     /// [`Unfit`] names the key and what would be right.
     pub fn check(&self, vocabulary: &Vocabulary, now: Timestamp) -> Result<(), Unfit> {
+        self.check_form()?;
         let purposes: &[Purpose] = match &self.said {
             Said::Consent(consent) => &consent.purposes,
             Said::Objection(objection) => &objection.purposes,

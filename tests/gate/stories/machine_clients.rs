@@ -324,23 +324,12 @@ async fn a_client_asks_no_more_often_than_it_may() {
     world.clock.set("2026-11-23T12:00:00.5Z".parse().unwrap());
     assert_eq!(world.send(ask()).await.status, 200);
     assert_eq!(world.send(ask()).await.status, 429);
-    let metrics = metrics(&world).await;
+    let metrics = world.metrics().await;
     assert!(metrics.contains("noticegate_client_requests_over_limit_total 4\n"), "{metrics}");
     assert_eq!(world.media_requests().len(), 5);
     let entries = world.entries().await;
     assert_eq!(of_kind(&entries, "intent").len(), 5);
     assert_eq!(of_kind(&entries, "refusal").len(), 3, "only the strangers are in the ledger");
-}
-
-async fn metrics(world: &World) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let address = world.running().server().operations().unwrap();
-    let mut tcp = tokio::net::TcpStream::connect(address).await.unwrap();
-    let ask = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    tcp.write_all(ask).await.unwrap();
-    let mut text = String::new();
-    tcp.read_to_string(&mut text).await.unwrap();
-    text
 }
 
 // Certificates.

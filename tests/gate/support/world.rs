@@ -285,8 +285,25 @@ impl World {
     /// the place of the first entry.
     pub fn state(&self, statements: &[Value]) -> u64 {
         let place = self.state_unheard(statements);
+        self.hears(place + statements.len() as u64 - 1);
+        place
+    }
+
+    /// What the operations listener tells a monitoring system.
+    pub async fn metrics(&self) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let address = self.running().server().operations().unwrap();
+        let mut tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+        let ask = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        tcp.write_all(ask).await.unwrap();
+        let mut text = String::new();
+        tcp.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    /// Waits until this gate has heard of the statement at a place.
+    pub fn hears(&self, last: u64) {
         if let Some(running) = &self.running {
-            let last = place + statements.len() as u64 - 1;
             let mut changes = running.changes();
             let hear = move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -294,7 +311,6 @@ impl World {
             };
             std::thread::spawn(hear).join().unwrap();
         }
-        place
     }
 
     /// States things as another process does: beside the gate, through the store alone. Returns
