@@ -169,7 +169,6 @@ async fn ten_thousand_consents_take_seconds(store: Store) {
         assert_eq!(told.code, 0, "{}", told.err);
         let summary = &told.json()[0]["summary"];
         assert_eq!((&summary["new"], &summary["known"]), (&json!(new), &json!(known)), "{summary}");
-        println!("{more:?}: {took:?}");
         assert!(took.as_secs() < 60, "{more:?} took {took:?}");
     }
     let told = done(&world, &["consent", "show", "+14042009999", "--format", "json"]);
