@@ -55,13 +55,31 @@ impl Authority {
     /// # Errors
     /// [`CertificateError`] if a name cannot stand in a certificate.
     pub fn issue(&self, names: &[&str]) -> Result<Issued, CertificateError> {
+        self.sign(names, "noticegate development server", ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// Signs a certificate with which the client of this name connects.
+    ///
+    /// # Errors
+    /// [`CertificateError`] if the name cannot stand in a certificate.
+    pub fn issue_client(&self, client: &str) -> Result<Issued, CertificateError> {
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        self.sign(&[client], "noticegate development client", usage)
+    }
+
+    fn sign(
+        &self,
+        names: &[&str],
+        common: &str,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<Issued, CertificateError> {
         let key = KeyPair::generate()?;
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names)?;
-        params.distinguished_name = name("noticegate development server");
+        params.distinguished_name = name(common);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![usage];
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Issued { certificate, key: key.serialize_pem() })
     }

@@ -26,6 +26,7 @@ use edit::Editor;
 
 /// Make, list, rotate, disable and remove machine clients: programs without a token
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  noticegate client list")]
 pub(super) struct Client {
     #[command(subcommand)]
     command: Command,

@@ -7,6 +7,7 @@ use crate::serve::Prepared;
 
 /// Check a configuration, or print one that explains every key
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  noticegate config check --config noticegate.toml")]
 pub(super) struct Config {
     #[command(subcommand)]
     command: Command,

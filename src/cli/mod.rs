@@ -3,8 +3,10 @@
 //! Commands return an `Exit`; only `main` ends the process. What a command tells goes to
 //! standard output, what goes wrong to standard error.
 
+mod certs;
 mod check;
 mod client;
+mod completions;
 mod config;
 mod demo;
 mod derive;
@@ -13,12 +15,15 @@ mod explain;
 mod init;
 mod law;
 mod ledger;
+mod man;
 mod policies;
 mod register;
 mod replay;
 mod serve;
 mod sweep;
 mod test;
+#[cfg(test)]
+mod tests;
 mod token;
 mod witness;
 
@@ -65,6 +70,9 @@ enum Command {
     Witness(witness::Witness),
     Client(client::Client),
     Token(token::Token),
+    Certs(certs::Certs),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// How a read command prints.
@@ -140,6 +148,9 @@ pub fn run() -> ExitCode {
         Command::Witness(command) => command.run(),
         Command::Client(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Certs(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     exit.into()
 }

@@ -21,6 +21,7 @@ use crate::telemetry;
 
 /// Read, verify and keep the record of disclosures
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  noticegate ledger query --since 7d --decision refuse")]
 pub(super) struct Ledger {
     #[command(subcommand)]
     command: Command,

@@ -4,6 +4,7 @@ mod administration;
 mod api;
 mod check;
 mod clauses;
+mod command_line;
 mod consent;
 mod consent_table;
 mod cors;
