@@ -129,6 +129,8 @@ pub struct Rules {
     pub names: Vec<String>,
     /// LIMIT: bytes of all header names and values together.
     pub header_bytes_max: usize,
+    /// LIMIT: header lines. hyper counts them in HTTP/1.1 and not in HTTP/2.
+    pub header_count_max: usize,
 }
 
 impl Asked {
@@ -167,7 +169,7 @@ impl Asked {
     pub fn read(parts: &Parts, has_body: bool, rules: &Rules) -> Result<Self, BadRequest> {
         let size: usize =
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if size > rules.header_bytes_max {
+        if size > rules.header_bytes_max || parts.headers.len() > rules.header_count_max {
             return Err(BadRequest::HeadersTooLarge);
         }
         let host = host(parts, &rules.names)?;

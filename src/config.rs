@@ -20,15 +20,19 @@ use crate::secret::Secret;
 mod check;
 mod client;
 mod console;
+mod limits;
 mod range;
 mod retention;
+mod traces;
 mod webhooks;
 
 pub(crate) use check::{line_of, without_values};
 pub use client::{CLIENT_ISSUER, Clients};
 pub use console::Console;
+pub use limits::Limits;
 pub use range::{Bytes, Count, Millis, Seconds};
 pub use retention::Retention;
+pub use traces::Traces;
 pub use webhooks::{Cors, Flex, Webhook, WebhookKey, Webhooks};
 
 /// A configuration file that cannot be used.
@@ -119,6 +123,9 @@ pub struct Config {
     /// What is written to standard error.
     #[serde(default)]
     pub log: Log,
+    /// Where requests are sent as spans.
+    #[serde(default)]
+    pub traces: Traces,
 }
 
 /// The public listener (`[listen]`).
@@ -289,7 +296,7 @@ pub struct EncryptionKey {
 }
 
 /// One issuer of tokens (`[[issuer]]`).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Issuer {
     /// A short name that makes callers' ids unique: `staff`, `crm`.
@@ -405,32 +412,6 @@ pub struct Decryption {
     pub keep_seconds: Seconds<1, 3600>,
 }
 
-/// Limits on callers (`[limits]`).
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Connections at once.
-    pub connections_max: Count<1, 1_000_000>,
-    /// TLS handshake.
-    pub handshake_timeout_ms: Millis<10, 60_000>,
-    /// From the first byte of a request to the end of its head; also the idle time between two.
-    pub header_timeout_ms: Millis<10, 300_000>,
-    /// The longest time a caller may take no byte of a stream.
-    pub write_timeout_ms: Millis<10, 600_000>,
-    /// Bytes of a request head.
-    pub header_bytes_max: Bytes<8192, 65_536>,
-    /// Header lines of a request.
-    pub header_count_max: Count<8, 200>,
-    /// HTTP/2 streams a connection.
-    pub streams_max: Count<1, 1000>,
-    /// Bytes of a token.
-    pub token_bytes_max: Bytes<256, 32_768>,
-    /// Verified tokens kept in memory.
-    pub tokens_max: Count<0, 1_000_000>,
-    /// The longest recording served.
-    pub response_bytes_max: Bytes<1, { u64::MAX }>,
-}
-
 /// The log (`[log]`), on standard error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -439,6 +420,8 @@ pub struct Log {
     pub format: LogFormat,
     /// What to write: `error`, `warn`, `info`, `debug`, `trace`.
     pub level: LogLevel,
+    /// A line for each answer: its status, entry and time; never a path.
+    pub requests: bool,
 }
 
 /// The shape of a log line.
@@ -503,23 +486,6 @@ impl Default for Decryption {
             memory_bytes_max: Bytes::of(1 << 20),
             cache_bytes_max: Bytes::of(1 << 30),
             keep_seconds: Seconds::of(300),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections_max: Count::of(10_000),
-            handshake_timeout_ms: Millis::of(10_000),
-            header_timeout_ms: Millis::of(30_000),
-            write_timeout_ms: Millis::of(120_000),
-            header_bytes_max: Bytes::of(16_384),
-            header_count_max: Count::of(64),
-            streams_max: Count::of(100),
-            token_bytes_max: Bytes::of(8_192),
-            tokens_max: Count::of(100_000),
-            response_bytes_max: Bytes::of(8 << 30),
         }
     }
 }

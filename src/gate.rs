@@ -21,18 +21,21 @@ use crate::asked::{Asked, BadRequest, Rules, Verb};
 use crate::clock::Clock;
 use crate::config;
 use crate::crash;
+use crate::crowd::{Crowd, Crowded};
 use crate::facts::{FactStore, Facts, FactsError};
 use crate::identity::{
     Caller, Identity, Peer, Stranger, Tickets, Unadmitted, flex_caller, flex_token,
 };
 use crate::ledger::{AppendError, Ask, Intent, Ledger, Pledge, Refused};
 use crate::media::{AccountSid, Artefact, MediaRef, MetadataRef, Serves, Target};
+use crate::metrics::Metrics;
 use crate::notice::Circumstance;
 use crate::policy::{Permit, Question, Reason, Refusal, Stated, Verdict};
 use crate::purpose::Purpose;
 use crate::reload::InForce;
 use crate::respond::{self, CallerForm, Cors, Problem};
 use crate::stream::ReplyBody;
+use crate::telemetry::Spans;
 use crate::upstream::{
     Accounts, Lock, Metadata, NoSite, Own, Site, Upstream, UpstreamError, Wanted,
 };
@@ -65,6 +68,12 @@ pub struct Gate {
     pub flex: Option<config::Flex>,
     /// Refusals because a payment card may have been recorded.
     pub exposed_cards: Counter,
+    /// Who has taken how much.
+    pub crowd: Crowd,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where requests are sent as spans, if they are.
+    pub spans: Option<Spans>,
 }
 
 /// The guardrail that refuses what may hold a payment card.
@@ -87,6 +96,7 @@ enum No {
     Bad(BadRequest),
     Stranger(Stranger, Box<Asked>),
     Unadmitted(Unadmitted, Arc<Caller>, Box<Asked>),
+    Crowded(Crowded),
     Site(NoSite, Arc<Caller>, Box<Asked>),
     Facts(FactsError, Arc<Caller>, Box<Asked>),
     Refused(Box<Refusal>, Box<Asked>),
@@ -141,11 +151,14 @@ impl Worker {
         drop(body);
         let answered = async {
             let known = self.identify(&parts, has_body, peer, form).await?;
-            match (known.asked.verb, known.asked.target.media.serves()) {
-                (Verb::Delete, _) => again(|| self.delete(&known)).await,
-                (_, Serves::Page { .. }) => again(|| self.list(&known)).await,
-                _ => again(|| self.disclose(&known)).await,
-            }
+            let place = self.gate.crowd.caller(&known.caller.id).map_err(No::Crowded)?;
+            let mut response = match (known.asked.verb, known.asked.target.media.serves()) {
+                (Verb::Delete, _) => again(|| self.delete(&known)).await?,
+                (_, Serves::Page { .. }) => again(|| self.list(&known)).await?,
+                _ => again(|| self.disclose(&known)).await?,
+            };
+            response.body_mut().hold(place);
+            Ok(response)
         };
         let mut response = match answered.await {
             Ok(response) => response,
@@ -403,7 +416,8 @@ impl Worker {
             }
             None => (problem, None),
         };
-        tracing::debug!(status = problem.status(), "refused");
+        self.gate.metrics.refused(problem.reason());
+        tracing::debug!(status = problem.status(), reason = problem.reason(), "refused");
         problem.into_response(form, entry)
     }
 
@@ -425,6 +439,7 @@ impl Worker {
         };
         match no {
             No::Bad(bad) => (Problem::bad_request(&bad), None),
+            No::Crowded(crowded) => (Problem::crowded(&crowded), None),
             No::Ledger(error) => {
                 tracing::error!(%error, "nothing is disclosed without an entry");
                 (Problem::ledger(), None)

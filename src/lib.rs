@@ -22,6 +22,7 @@
 //! | [`asked`] | a request's head, read strictly |
 //! | [`media`] | Twilio's URL grammar: text becomes a reference or is refused; pure |
 //! | [`identity`] | who is asking |
+//! | [`crowd`] | how much one of many may take |
 //! | [`facts`] | what is known of the recording, with its age |
 //! | [`notice`] | the published text, its versions, its quotes; pure |
 //! | [`policy`] | Cedar: the decision and its explanation; pure |
@@ -45,6 +46,7 @@ pub mod clock;
 pub mod config;
 pub mod console;
 pub mod crash;
+pub mod crowd;
 pub mod facts;
 pub mod folder;
 pub mod gate;

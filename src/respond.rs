@@ -22,6 +22,7 @@ use http::{Method, Response, StatusCode, Version};
 use serde::Serialize;
 
 use crate::asked::BadRequest;
+use crate::crowd::{Crowded, Limit};
 use crate::facts::FactsError;
 use crate::identity::{Stranger, Unadmitted};
 use crate::ledger::{Ending, EntryId, OpenDisclosure};
@@ -124,6 +125,29 @@ impl Problem {
                 "The purpose is not among those that this client may name",
             ),
         }
+    }
+
+    /// There are too many, all in all or of this one.
+    #[must_use]
+    pub fn crowded(crowded: &Crowded) -> Self {
+        let (status, code, message) = match crowded.limit {
+            Limit::Requests => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                20503,
+                "Too many requests are under way; ask again in a moment",
+            ),
+            Limit::Streams => (
+                StatusCode::TOO_MANY_REQUESTS,
+                20429,
+                "This caller has too many requests under way; ask again when some have ended",
+            ),
+            _ => (
+                StatusCode::TOO_MANY_REQUESTS,
+                20429,
+                "This caller, or its address, asks more often than it may",
+            ),
+        };
+        Self::new(status, code, "limit", message).retry_after(Some(crowded.retry_after.max(1)))
     }
 
     /// The request's form is wrong.
@@ -298,6 +322,12 @@ impl Problem {
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status.as_u16()
+    }
+
+    /// The reason in one word, for counting.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.reason
     }
 
     /// The answer, in the form that the caller understands.

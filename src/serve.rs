@@ -8,33 +8,37 @@ mod rotation;
 mod schedule;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use rotation::{Rotating, Rotation};
+use rotation::{Place, Rotating, Rotation, greeting};
 use schedule::Sweeping;
 
 use crate::asked::Rules;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::console::{self, Console};
+use crate::crowd::Crowd;
 use crate::facts::FactStore;
 use crate::folder::{self, FolderError, Signature};
 use crate::gate::{Gate, Worker};
 use crate::identity::{Clients, ClientsError, Identity, KeyError, Role, Tickets};
-use crate::ledger::{Health, Ledger, OpenError};
-use crate::listener::{self, Authorities, ListenError, Readiness, Server, TlsError};
+use crate::ledger::{Health, Ledger, OpenError, Progress};
+use crate::listener::{self, ListenError, Readiness, Ready, Server, Tls, TlsError};
 use crate::media;
-use crate::metrics::{Follower, Metrics};
+use crate::metrics::{self, Follower, LookedAt, Metrics};
 use crate::policy::{LoadError, Policies};
 use crate::reload::{InForce, Keeper, Keeping};
 use crate::respond::Cors;
 use crate::sweep::{self, SweepError};
-use crate::upstream::{Accounts, AccountsError, Decryption, Documents, HttpsCourier, Upstream};
+use crate::telemetry::Spans;
+use crate::upstream::{
+    Accounts, AccountsError, Collector, Decryption, Documents, HttpsCourier, Upstream,
+};
 use crate::webhook::{
     Keys, Origin, Outbox, OutboxError, OutboxSettings, SharedKey, Target, WebhookSettings,
     WebhookSettingsError, Webhooks,
@@ -107,6 +111,9 @@ pub enum StartError {
     /// The daily sweep.
     #[error(transparent)]
     Retention(#[from] SweepError),
+    /// The collector of spans.
+    #[error("configuration key `traces.endpoint`: {0}")]
+    Traces(String),
     /// No key for links can be derived.
     #[error("cannot derive a key from the ledger's key file")]
     NoKey,
@@ -122,8 +129,8 @@ pub struct Prepared {
     identity: Identity,
     accounts: Arc<Accounts>,
     documents: Documents,
-    tls: rustls::ServerConfig,
-    console_tls: Option<rustls::ServerConfig>,
+    tls: Arc<Tls>,
+    console_tls: Option<Arc<Tls>>,
 }
 
 impl Prepared {
@@ -144,12 +151,11 @@ impl Prepared {
             identity,
             accounts: Arc::new(Accounts::new(&config.accounts)?),
             documents: Documents::new(&config.issuers, &config.upstream)?,
-            tls: tls(&config, (&config.listen.certificate, &config.listen.key))?,
-            console_tls: config
-                .console
-                .as_ref()
-                .map(|own| console_tls(&config, own))
-                .transpose()?,
+            tls: Arc::new(Tls::of(greeting(&config, &Place::listen(&config))?)),
+            console_tls: match Place::console(&config) {
+                Some(place) => Some(Arc::new(Tls::of(greeting(&config, &place)?))),
+                None => None,
+            },
             policies,
             config,
             clock,
@@ -173,11 +179,13 @@ impl Prepared {
         let metrics = Arc::new(Metrics::default());
         metrics.policies_in_force(policies.digest().as_str(), clock.now().as_second());
         let courier = Box::new(HttpsCourier::new(config.ledger.ca_file.as_deref())?);
-        let ledger = Ledger::open(&config.ledger, clock.clone(), &policies, courier)?;
+        let ledger = Ledger::open(&config.ledger, clock.clone(), &policies, courier)?
+            .counting(metrics.disclosed());
         let gate = Arc::new(Gate {
             rules: Rules {
                 names: config.listen.names.clone(),
                 header_bytes_max: config.limits.header_bytes_max.as_usize(),
+                header_count_max: config.limits.header_count_max.as_usize(),
             },
             facts: FactStore::new(&config.facts, clock.clone()),
             identity: identity.counting(metrics.over_limit()),
@@ -190,6 +198,9 @@ impl Prepared {
             webhooks: Arc::new(webhooks(&config, &ledger, &clock)?),
             ledger,
             accounts,
+            crowd: Crowd::new(&config.limits, Arc::clone(&metrics), clock.clone()),
+            metrics: Arc::clone(&metrics),
+            spans: spans(&config.traces)?,
         });
         let looked_at = config.clone();
         let keeper = Keeper {
@@ -207,42 +218,23 @@ impl Prepared {
             listen: config.listen,
             operations: config.operations,
             limits: config.limits.clone(),
-            tls: Arc::new(tls),
+            tls: Arc::clone(&tls),
         };
-        let (watched, followed) = (gate.ledger.clone(), gate.ledger.progress());
-        let outbox = Arc::clone(&gate.webhooks);
-        metrics.look_at(move |ledger| {
-            ledger.open.set(i64::from(watched.health() == Health::Open));
-            for progress in &followed {
-                let follower = Follower { follower: progress.name() };
-                let taken = i64::try_from(progress.next()).unwrap_or(i64::MAX);
-                ledger.followed.get_or_create(&follower).set(taken);
-                let stuck = i64::from(progress.problem().is_some());
-                ledger.stuck.get_or_create(&follower).set(stuck);
-            }
-            if let Ok(stats) = outbox.outbox().stats() {
-                let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-                ledger.waiting.set(gauge(stats.waiting));
-                ledger.dead.set(gauge(stats.dead));
-                ledger.oldest.set(gauge(stats.oldest.as_secs()));
-            }
-        });
-        let watched = gate.ledger.clone();
-        let readiness = Readiness::new(move || match watched.health() {
-            Health::Open => Ok(()),
-            Health::Closed(reason) => Err(format!("the ledger is closed: {reason}")),
-        });
+        let (watched, followed) = (Arc::clone(&gate), gate.ledger.progress());
+        metrics.look_at(move |seen| look(&watched, &followed, seen));
+        let watched = Arc::clone(&gate);
+        let readiness = Readiness::new(move || ready(&watched));
         let decryption = Decryption::new(&config.decryption, &config.limits);
         let server = Server::start(&settings, readiness, metrics, || Worker {
             gate: Arc::clone(&gate),
             upstream: Upstream::new(config.upstream.clone(), &config.limits, decryption.clone()),
         })?;
-        let console = config.console.clone().zip(console_tls).map(|(console, tls)| {
+        let console = config.console.clone().zip(console_tls.clone()).map(|(console, tls)| {
             let settings = console::Settings {
                 console,
                 limits: config.limits.clone(),
                 ledger: config.ledger.clone(),
-                tls: Arc::new(tls),
+                tls,
                 drain_time: whole.listen.drain_seconds.duration(),
             };
             let upstream =
@@ -252,7 +244,10 @@ impl Prepared {
         let console = console.transpose()?;
         let policies = keeper.start().map_err(ListenError::Worker)?;
         let sweeping = Sweeping::start(&gate, &whole, decryption).map_err(ListenError::Worker)?;
-        let rotation = Rotation { gate: Arc::clone(&gate), config: whole };
+        let documents = keys.documents.clone();
+        let rotation =
+            Rotation { gate: Arc::clone(&gate), config: whole, tls, console_tls, documents };
+        rotation.note_expiry(&rotation.config);
         let every = config.policies.watch_seconds.duration();
         let rotating = rotation.clone().start(every).map_err(ListenError::Worker)?;
         Ok(Running { server, console, gate, keys, policies, rotation, rotating, sweeping })
@@ -270,6 +265,14 @@ pub struct Running {
     rotation: Rotation,
     rotating: Rotating,
     sweeping: Sweeping,
+}
+
+/// Where requests are sent as spans.
+fn spans(traces: &config::Traces) -> Result<Option<Spans>, StartError> {
+    let Some(endpoint) = &traces.endpoint else { return Ok(None) };
+    let collector = Collector::new(HttpsCourier::new(traces.ca_file.as_deref())?);
+    let spans = Spans::start(traces, endpoint, collector);
+    spans.map(Some).map_err(|error| StartError::Traces(error.to_string()))
 }
 
 /// Tickets under a key that all gates of the ledger have.
@@ -323,24 +326,28 @@ fn webhooks(config: &Config, ledger: &Ledger, clock: &Clock) -> Result<Webhooks,
 /// Loads the policies that a configuration names, and checks what else names their words.
 fn load(config: &Config) -> Result<Policies, StartError> {
     let policies = Policies::load(&folder::read(&config.policies.directory)?)?;
-    let flex = config.flex.iter().map(|flex| ("flex", &flex.roles));
-    let issuers = config.issuers.iter().map(|issuer| (issuer.name.as_str(), &issuer.roles));
-    for (name, roles) in issuers.chain(flex) {
-        for role in roles.values() {
-            if !policies.roles().contains(&Role::new(role)) {
-                let known: Vec<&str> = policies.roles().iter().map(Role::as_str).collect();
-                return Err(StartError::UnknownRole {
-                    issuer: name.to_owned(),
-                    role: role.clone(),
-                    known: known.join(", "),
-                });
-            }
-        }
-    }
+    check_roles(config, policies.roles())?;
     if config.retention.schedule.is_some() {
         sweep::check(&config.retention, &policies)?;
     }
     Ok(policies)
+}
+
+/// That who comes in gets roles that the policies know.
+fn check_roles(config: &Config, known: &BTreeSet<Role>) -> Result<(), StartError> {
+    let flex = config.flex.iter().map(|flex| ("flex", &flex.roles));
+    let issuers = config.issuers.iter().map(|issuer| (issuer.name.as_str(), &issuer.roles));
+    for (name, roles) in issuers.chain(flex) {
+        if let Some(role) = roles.values().find(|role| !known.contains(&Role::new(role))) {
+            let known: Vec<&str> = known.iter().map(Role::as_str).collect();
+            return Err(StartError::UnknownRole {
+                issuer: name.to_owned(),
+                role: role.clone(),
+                known: known.join(", "),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Reads the clients file, and checks that it goes with the configuration.
@@ -352,27 +359,56 @@ fn load_clients(named: &config::Clients, roles: &BTreeSet<Role>) -> Result<Clien
     }
 }
 
-/// The console's own certificate, or that of the media listener.
-fn console_tls(
-    config: &Config,
-    console: &config::Console,
-) -> Result<rustls::ServerConfig, TlsError> {
-    let own = console.certificate.as_deref().zip(console.key.as_deref());
-    tls(config, own.unwrap_or((&config.listen.certificate, &config.listen.key)))
+/// What is only looked at when somebody asks for the metrics.
+fn look(gate: &Gate, followed: &[Arc<Progress>], seen: &LookedAt) {
+    let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    seen.open.set(i64::from(gate.ledger.health() == Health::Open));
+    for progress in followed {
+        let follower = Follower { follower: progress.name() };
+        seen.followed.get_or_create(&follower).set(gauge(progress.next()));
+        let stuck = i64::from(progress.problem().is_some());
+        seen.stuck.get_or_create(&follower).set(stuck);
+    }
+    if let Ok(stats) = gate.webhooks.outbox().stats() {
+        seen.waiting.set(gauge(stats.waiting));
+        seen.dead.set(gauge(stats.dead));
+        seen.oldest.set(gauge(stats.oldest.as_secs()));
+    }
+    seen.credential_refused.clear();
+    for (account, refused) in gate.accounts.refused() {
+        let account = metrics::Account { account: account.to_string() };
+        let refusals = seen.credential_refused.get_or_create(&account);
+        refusals.set(refusals.get().max(i64::from(refused)));
+    }
+    seen.keys_usable.clear();
+    for (issuer, usable) in gate.identity.keys_usable() {
+        let issuer = metrics::Issuer { issuer };
+        seen.keys_usable.get_or_create(&issuer).set(i64::from(usable));
+    }
 }
 
-fn tls(
-    config: &Config,
-    (certificate, key): (&Path, &Path),
-) -> Result<rustls::ServerConfig, TlsError> {
-    let clients = config.clients.as_ref();
-    match clients.and_then(|clients| Some((clients.ca_file.as_deref()?, clients.required))) {
-        Some((file, required)) => {
-            let authorities = Authorities { file, required };
-            listener::server_config_for_clients(certificate, key, authorities)
-        }
-        None => listener::server_config(certificate, key),
+/// Whether a disclosure could be made now. What another gate could do no better is a remark: to
+/// take this one out of balance would not help.
+fn ready(gate: &Gate) -> Ready {
+    let mut ready = Ready::default();
+    if let Health::Closed(reason) = gate.ledger.health() {
+        ready.against.push(format!("the ledger is closed: {reason}"));
     }
+    let keys = gate.identity.keys_usable();
+    let lack = |(issuer, _): &(String, bool)| format!("there are no keys of issuer `{issuer}`");
+    let lacking: Vec<String> = keys.iter().filter(|(_, usable)| !usable).map(lack).collect();
+    match lacking.len() == keys.len() && !gate.identity.has_clients() {
+        true => ready.against.extend(lacking),
+        false => ready.remarks.extend(lacking),
+    }
+    if gate.metrics.refuses_policies() {
+        let remark = "the policy folder cannot be used; the last good policies stay in force";
+        ready.remarks.push(remark.to_owned());
+    }
+    let refused = gate.accounts.refused().into_iter().filter(|(_, refused)| *refused);
+    let remark = |account| format!("Twilio does not accept the credential of account {account}");
+    ready.remarks.extend(refused.map(|(account, _)| remark(account)));
+    ready
 }
 
 impl Running {
@@ -424,6 +460,9 @@ impl Running {
         self.policies.stop();
         self.rotating.stop();
         self.sweeping.stop();
+        if let Some(spans) = &self.gate.spans {
+            spans.stop();
+        }
         self.gate.ledger.close();
     }
 }
@@ -432,22 +471,29 @@ impl Running {
 #[derive(Debug)]
 struct KeyKeeper {
     stop: watch::Sender<bool>,
+    /// Where keys are fetched; another in its place has the keeping begin again.
+    documents: watch::Sender<Arc<Documents>>,
     thread: JoinHandle<()>,
 }
 
 impl KeyKeeper {
     fn start(gate: Arc<Gate>, documents: Documents) -> std::io::Result<Self> {
         let (stop, mut stopping) = watch::channel(false);
+        let (documents, mut newest) = watch::channel(Arc::new(documents));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let keep = async move {
-            tokio::select! {
-                () = gate.identity.keep_keys(&documents) => {}
-                _ = stopping.wait_for(|stop| *stop) => {}
+            loop {
+                let documents = Arc::clone(&newest.borrow_and_update());
+                tokio::select! {
+                    () = gate.identity.keep_keys(&*documents) => {}
+                    Ok(()) = newest.changed() => {}
+                    _ = stopping.wait_for(|stop| *stop) => return,
+                }
             }
         };
         let thread = std::thread::Builder::new().name("keys".to_owned());
         let thread = thread.spawn(move || runtime.block_on(keep))?;
-        Ok(Self { stop, thread })
+        Ok(Self { stop, documents, thread })
     }
 
     fn stop(self) {

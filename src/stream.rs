@@ -14,8 +14,8 @@ use crate::crash;
 use crate::ledger::{Ending, OpenDisclosure};
 use crate::upstream::{BodyError, MediaBody};
 
-/// A body for a caller.
-pub struct ReplyBody(Kind);
+/// A body for a caller, and what is held for as long as it lasts.
+pub struct ReplyBody(Kind, Vec<Box<dyn Send + Sync>>);
 
 impl std::fmt::Debug for ReplyBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,7 +44,7 @@ impl ReplyBody {
     /// Our own words.
     #[must_use]
     pub fn text(text: Bytes) -> Self {
-        Self(Kind::Text(text))
+        Self(Kind::Text(text), Vec::new())
     }
 
     /// Bytes of a recording, with the disclosure that pays for them.
@@ -58,7 +58,7 @@ impl ReplyBody {
             disclosure.close(Ending::Complete);
             return Self::text(Bytes::new());
         }
-        Self(Kind::Disclosure { body, disclosure: Some(disclosure), revoked })
+        Self(Kind::Disclosure { body, disclosure: Some(disclosure), revoked }, Vec::new())
     }
 
     /// A page of a list, with the disclosures that pay for its items.
@@ -68,7 +68,12 @@ impl ReplyBody {
             disclosures.into_iter().for_each(|(one, _)| one.close(Ending::Complete));
             return Self::text(Bytes::new());
         }
-        Self(Kind::Page { body, disclosures })
+        Self(Kind::Page { body, disclosures }, Vec::new())
+    }
+
+    /// Has this dropped with the body: when its last byte has been handed over, or nobody wants it.
+    pub fn hold(&mut self, held: impl Send + Sync + 'static) {
+        self.1.push(Box::new(held));
     }
 }
 

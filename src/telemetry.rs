@@ -1,14 +1,23 @@
 //! The log, on standard error.
 //!
-//! Text or JSON lines. No token, credential, share link, telephone number, header or query string
+//! Text or JSON lines, with the number of the request and of its trace. No token, credential, share link, telephone number, header or query string
 //! is ever given to it; a test runs every story at the finest level and looks. The log is not the
 //! ledger: it may be lost.
+
+mod spans;
+mod trace;
+
+pub use spans::{Answered, Spans};
+pub use trace::Trace;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat, LogLevel};
+
+/// Where a line for each answer goes, if it is wanted.
+pub const REQUESTS: &str = "noticegate::requests";
 
 /// Sets the process's log up. Later calls change nothing.
 pub fn start(log: &Log) {
@@ -20,7 +29,8 @@ pub fn start(log: &Log) {
         LogLevel::Trace => "trace",
     };
     // Libraries below `warn` would print header values.
-    let filter = EnvFilter::new(format!("warn,noticegate={level}"));
+    let requests = if log.requests { "info" } else { "off" };
+    let filter = EnvFilter::new(format!("warn,noticegate={level},{REQUESTS}={requests}"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -29,7 +39,7 @@ pub fn start(log: &Log) {
         .with_ansi(std::io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
     if started.is_err() {
         tracing::debug!("the log was set up already");

@@ -39,7 +39,7 @@ use clap::{Parser, Subcommand, ValueEnum};
     about,
     max_term_width = 100,
     after_help = "\
-Start with:\n  noticegate demo\n\nExit status: 0 done, 1 failed, 2 refused, 3 invalid input, \
+Example:\n  noticegate demo\n\nExit status: 0 done, 1 failed, 2 refused, 3 invalid input, \
 4 ledger broken"
 )]
 struct Cli {

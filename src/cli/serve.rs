@@ -1,11 +1,14 @@
 //! `noticegate serve`: runs the gate until it is told to stop.
 
+use std::time::Duration;
+
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{ConfigPath, Exit, complain};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::serve::Prepared;
+use crate::serve::{Prepared, Running};
 use crate::telemetry;
 
 /// Run the gate
@@ -13,7 +16,9 @@ use crate::telemetry;
 #[command(after_help = "\
 Example:\n  noticegate serve --config /etc/noticegate/noticegate.toml\n\n\
 SIGTERM or SIGINT stops it: running streams may end until listen.drain_seconds, then they are cut.\n\
-SIGHUP loads the policy folder anew; it is looked at every policies.watch_seconds, too.")]
+SIGHUP loads the policy folder, certificates, keys, clients, accounts and issuers anew; their files\n\
+are looked at every policies.watch_seconds, too.\n\
+Under systemd with Type=notify it says when it is ready, reloads and stops, and feeds the watchdog.")]
 pub(super) struct Serve {
     #[command(flatten)]
     path: ConfigPath,
@@ -53,13 +58,43 @@ impl Serve {
         let server = running.server();
         let operations = server.operations().map(|address| address.to_string());
         tracing::info!(address = %server.address(), operations, "serving");
-        let mut signals = signals;
-        while signals.next() == Order::Reload {
-            running.reload();
-        }
+        watch(&running, signals);
+        tell(&[NotifyState::Stopping]);
         tracing::info!("stopping");
         running.stop();
         Exit::Done
+    }
+}
+
+/// Follows orders until the one to stop, and tells the supervisor how things are.
+fn watch(running: &Running, mut signals: Signals) {
+    let longest = sd_notify::watchdog_enabled();
+    tell(&[NotifyState::Ready]);
+    loop {
+        // Twice within the time that the supervisor allows.
+        match signals.within(longest.map(|longest| longest / 2)) {
+            Some(Order::Stop) => return,
+            Some(Order::Reload) => {
+                // What a reload has come to is in log and metrics; it is over when it was ordered.
+                if let Ok(now) = NotifyState::monotonic_usec_now() {
+                    tell(&[NotifyState::Reloading, now]);
+                }
+                running.reload();
+                tell(&[NotifyState::Ready]);
+            }
+            // A worker that hangs feeds no watchdog: the supervisor ends the process.
+            None => match longest.is_none_or(|longest| running.server().is_alive(longest)) {
+                true => tell(&[NotifyState::Watchdog]),
+                false => tracing::error!("a worker hangs"),
+            },
+        }
+    }
+}
+
+/// Without a supervisor nobody listens, and nothing depends on it.
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the supervisor could not be told");
     }
 }
 
@@ -88,6 +123,19 @@ impl Signals {
         let hang_up = signal(SignalKind::hangup())?;
         drop(_inside);
         Ok(Self { runtime, interrupt, terminate, hang_up })
+    }
+
+    /// Waits for the next one, but no longer than this.
+    fn within(&mut self, longest: Option<Duration>) -> Option<Order> {
+        let Some(longest) = longest else { return Some(self.next()) };
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.interrupt.recv() => Some(Order::Stop),
+                _ = self.terminate.recv() => Some(Order::Stop),
+                _ = self.hang_up.recv() => Some(Order::Reload),
+                () = tokio::time::sleep(longest) => None,
+            }
+        })
     }
 
     /// Waits for the next one.

@@ -40,6 +40,7 @@ impl Config {
         config.check_ledger(environment)?;
         config.check_webhooks(environment)?;
         config.check_retention()?;
+        config.check_traces()?;
         if let Some(origin) = config.cors.origins.iter().find(|origin| !is_https_origin(origin)) {
             let problem = format!("`{origin}` is not `https://` and a host name");
             return Err(wrong("cors.origins", problem));
@@ -66,7 +67,13 @@ impl Config {
         for path in keys.chain([&mut webhooks.outbox, &mut webhooks.ca_file]).flatten() {
             *path = folder.join(&*path);
         }
-        let named = [directory, &mut ledger.path, &mut ledger.checkpoint_file, &mut ledger.ca_file];
+        let named = [
+            directory,
+            &mut ledger.path,
+            &mut ledger.checkpoint_file,
+            &mut ledger.ca_file,
+            &mut self.traces.ca_file,
+        ];
         let made = [&mut ledger.directory, &mut ledger.key_file];
         let made = made.into_iter().filter(|path| !path.as_os_str().is_empty());
         let may = accounts.chain(issuers).chain(postgres).chain(named).flatten();
@@ -78,6 +85,22 @@ impl Config {
         let clients = clients.flat_map(|c| std::iter::once(&mut c.file).chain(&mut c.ca_file));
         for path in fixed.into_iter().chain(made).chain(may).chain(clients) {
             *path = folder.join(&*path);
+        }
+    }
+
+    fn check_traces(&self) -> Result<(), ConfigError> {
+        let Some(endpoint) = &self.traces.endpoint else { return Ok(()) };
+        let uri = endpoint.parse::<http::Uri>().ok();
+        let is_sound = |uri: &http::Uri| {
+            matches!(uri.scheme_str(), Some("https" | "http")) && uri.host().is_some()
+        };
+        match uri.as_ref().is_some_and(is_sound) {
+            true => Ok(()),
+            false => {
+                let problem =
+                    "a URL with a host is needed, such as http://localhost:4318/v1/traces";
+                Err(wrong("traces.endpoint", problem))
+            }
         }
     }
 

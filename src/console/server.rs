@@ -9,7 +9,6 @@ use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
@@ -19,7 +18,7 @@ use super::{Desk, router};
 use crate::config;
 use crate::gate::Gate;
 use crate::identity::{Peer, PeerCertificate};
-use crate::listener::{ListenError, WriteTimeout, bind};
+use crate::listener::{ListenError, Tls, WriteTimeout, bind};
 use crate::upstream::Upstream;
 
 /// LIMIT: threads that look things up in the ledger. Each look opens it for itself; a gate has
@@ -39,7 +38,7 @@ pub struct Settings {
     /// The ledger, for who reads it beside the gate.
     pub ledger: config::Ledger,
     /// Certificates and protocols.
-    pub tls: Arc<ServerConfig>,
+    pub tls: Arc<Tls>,
     /// How long a shutdown waits for answers.
     pub drain_time: Duration,
 }
@@ -68,7 +67,6 @@ impl Console {
         let connections = Arc::new(Semaphore::new(console.connections_max.as_usize()));
         let desk = Desk::new(gate, upstream, ledger, console);
         let (stop, stopping) = watch::channel(false);
-        let tls = TlsAcceptor::from(tls);
         let router = router(&desk);
         let seat = Seat { router, limits, drain_time, tls, connections, stopping };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -105,7 +103,7 @@ struct Seat {
     router: Router,
     limits: config::Limits,
     drain_time: Duration,
-    tls: TlsAcceptor,
+    tls: Arc<Tls>,
     connections: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
@@ -156,7 +154,8 @@ impl Seat {
             return;
         }
         let tcp = WriteTimeout::new(tcp, self.limits.write_timeout_ms.duration());
-        let handshake = timeout(self.limits.handshake_timeout_ms.duration(), self.tls.accept(tcp));
+        let acceptor = TlsAcceptor::from(self.tls.now());
+        let handshake = timeout(self.limits.handshake_timeout_ms.duration(), acceptor.accept(tcp));
         let tls = match handshake.await {
             Ok(Ok(tls)) => tls,
             Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake failed"),

@@ -27,7 +27,7 @@ pub struct Evidence<'a> {
     /// What it says.
     pub record: &'a ConsentRecord,
     /// The id of its entry.
-    pub entry: &'a str,
+    pub entry: String,
     /// When it was put on record.
     pub recorded_at: Timestamp,
 }
@@ -144,7 +144,7 @@ impl Vcon<'_> {
             "external_system",
             json!({
                 "system": self.ledger,
-                "entry": evidence.entry,
+                "entry": &evidence.entry,
                 "recorded_at": evidence.recorded_at,
             }),
         )];

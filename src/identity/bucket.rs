@@ -21,7 +21,7 @@ const SECOND: i64 = 1_000_000_000;
 
 /// Nanoseconds since the epoch at which the bucket will be full.
 #[derive(Debug)]
-pub(super) struct Bucket(AtomicI64);
+pub(crate) struct Bucket(AtomicI64);
 
 impl Default for Bucket {
     fn default() -> Self {
@@ -31,7 +31,7 @@ impl Default for Bucket {
 
 impl Bucket {
     /// Takes a token; if there is none, says in how many seconds there will be one.
-    pub(super) fn take(&self, rate: Rate, now: Timestamp) -> Result<(), u32> {
+    pub(crate) fn take(&self, rate: Rate, now: Timestamp) -> Result<(), u32> {
         let now = now.as_microsecond().saturating_mul(1_000);
         let each = SECOND / rate.per_second.max(1);
         let last = now.saturating_add(each.saturating_mul(rate.burst.max(1)));

@@ -127,6 +127,11 @@ impl IssuerKeys {
         set.is_usable(issuer, now).then_some(set.generation)
     }
 
+    /// True if two sets are the same to the byte.
+    pub(super) fn has_text_of(&self, other: &Self) -> bool {
+        self.current().text == other.current().text
+    }
+
     /// The key that a token must be verified with.
     pub(super) async fn find(
         &self,
@@ -160,7 +165,8 @@ impl IssuerKeys {
         clock: &Clock,
         source: &impl KeySource,
     ) {
-        let mut wanted = false;
+        // Whoever waits for a keeper that was replaced waits for this one.
+        let mut wanted = true;
         loop {
             let (set, now) = (self.current(), clock.now());
             let age = now.duration_since(set.fetched_at).unsigned_abs();

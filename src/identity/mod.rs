@@ -19,6 +19,7 @@ mod keys;
 mod ticket;
 mod token;
 
+pub(crate) use bucket::Bucket;
 pub use bucket::Rate;
 pub use certificate::{CertificateName, NotACertificateName, Peer, PeerCertificate};
 pub use client::{Known, Unadmitted};
@@ -29,7 +30,7 @@ pub use ticket::Tickets;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -224,7 +225,7 @@ pub struct Identity {
     clock: Clock,
     clients: RwLock<Option<Arc<Clients>>>,
     over_limit: Counter,
-    issuers: Vec<Issuer>,
+    issuers: RwLock<Arc<[Arc<Issuer>]>>,
     token_bytes_max: usize,
     verified: moka::sync::Cache<[u8; 32], Arc<Verified>>,
 }
@@ -237,10 +238,24 @@ struct Issuer {
     keys: IssuerKeys,
 }
 
+impl Issuer {
+    fn new(settings: &config::Issuer, clock: &Clock) -> Result<Self, KeyError> {
+        let roles = settings.roles.iter().map(|(k, v)| (k.clone(), Role::new(v))).collect();
+        Ok(Self { keys: IssuerKeys::new(settings, clock)?, roles, settings: settings.clone() })
+    }
+
+    /// True if another has the same settings and, in a file, the same keys.
+    fn is_same(&self, other: &Self) -> bool {
+        self.settings == other.settings
+            && (self.settings.jwks_file.is_none() || self.keys.has_text_of(&other.keys))
+    }
+}
+
 #[derive(Debug)]
 struct Verified {
     caller: Arc<Caller>,
-    issuer: usize,
+    /// Whose token it is; void when it is not among the issuers any more.
+    issuer: Arc<Issuer>,
     /// The issuer's keys when it was verified; other keys make it void.
     generation: u64,
     /// From here on it is not valid, leeway included.
@@ -276,16 +291,9 @@ impl Identity {
         limits: &config::Limits,
         clock: Clock,
     ) -> Result<Self, KeyError> {
-        let issuers = issuers.iter().map(|settings| {
-            let roles = settings.roles.iter().map(|(k, v)| (k.clone(), Role::new(v))).collect();
-            Ok(Issuer {
-                keys: IssuerKeys::new(settings, &clock)?,
-                roles,
-                settings: settings.clone(),
-            })
-        });
+        let issuers = issuers.iter().map(|settings| Issuer::new(settings, &clock).map(Arc::new));
         Ok(Self {
-            issuers: issuers.collect::<Result<_, KeyError>>()?,
+            issuers: RwLock::new(issuers.collect::<Result<_, KeyError>>()?),
             token_bytes_max: limits.token_bytes_max.as_usize(),
             verified: moka::sync::Cache::builder()
                 .max_capacity(limits.tokens_max.get())
@@ -343,9 +351,48 @@ impl Identity {
         Ok(caller)
     }
 
+    fn issuers(&self) -> Arc<[Arc<Issuer>]> {
+        Arc::clone(&self.issuers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other issuers in the place of those there are. One that has not changed goes on with
+    /// the keys it has; tokens of one that has are verified anew. Returns whether any changed, so
+    /// that [`Identity::keep_keys`] has to begin again.
+    ///
+    /// # Errors
+    /// [`KeyError`] if a key file cannot be used; then all stay as they are.
+    pub fn put_issuers(&self, settings: &[config::Issuer]) -> Result<bool, KeyError> {
+        let before = self.issuers();
+        let same = |new: &Issuer| {
+            let is_same = |old: &&Arc<Issuer>| old.is_same(new);
+            before.iter().find(is_same).map(Arc::clone)
+        };
+        let issuers = settings.iter().map(|settings| {
+            let new = Issuer::new(settings, &self.clock)?;
+            Ok(same(&new).unwrap_or_else(|| Arc::new(new)))
+        });
+        let issuers = issuers.collect::<Result<Arc<[_]>, KeyError>>()?;
+        let kept = |(old, new): (&Arc<Issuer>, &Arc<Issuer>)| Arc::ptr_eq(old, new);
+        let changed = before.len() != issuers.len() || !before.iter().zip(&*issuers).all(kept);
+        *self.issuers.write().unwrap_or_else(PoisonError::into_inner) = issuers;
+        Ok(changed)
+    }
+
+    /// The issuers' short names, and whether there are keys to verify each one's tokens with.
+    #[must_use]
+    pub fn keys_usable(&self) -> Vec<(String, bool)> {
+        let now = self.clock.now();
+        let usable = |issuer: &Arc<Issuer>| {
+            let Issuer { settings, keys, .. } = &**issuer;
+            (settings.name.clone(), keys.generation_if_usable(settings, now).is_some())
+        };
+        self.issuers().iter().map(usable).collect()
+    }
+
     /// Keeps the keys of every issuer that has a URL, until it is dropped.
     pub async fn keep_keys(&self, source: &impl KeySource) {
-        let with_url = self.issuers.iter().filter(|issuer| issuer.settings.jwks_url.is_some());
+        let issuers = self.issuers();
+        let with_url = issuers.iter().filter(|issuer| issuer.settings.jwks_url.is_some());
         let mut keepers: Vec<_> = with_url
             .map(|issuer| Box::pin(issuer.keys.keep(&issuer.settings, &self.clock, source)))
             .collect();
@@ -362,24 +409,20 @@ impl Identity {
 
     fn still_holds(&self, verified: &Verified) -> bool {
         let now = self.clock.now();
-        self.issuers.get(verified.issuer).is_some_and(|issuer| {
-            let age = now.duration_since(verified.at);
-            now < verified.until
-                && !age.is_negative()
-                && age.unsigned_abs() < issuer.settings.token_cache_max()
-                && issuer.keys.generation_if_usable(&issuer.settings, now)
-                    == Some(verified.generation)
-        })
+        let issuer = &verified.issuer;
+        let age = now.duration_since(verified.at);
+        now < verified.until
+            && !age.is_negative()
+            && age.unsigned_abs() < issuer.settings.token_cache_max()
+            && issuer.keys.generation_if_usable(&issuer.settings, now) == Some(verified.generation)
+            && self.issuers().iter().any(|known| Arc::ptr_eq(known, issuer))
     }
 
     async fn verify(&self, text: &str) -> Result<Verified, Stranger> {
         let token = token::Token::read(text)?;
-        let (index, issuer) = self
-            .issuers
-            .iter()
-            .enumerate()
-            .find(|(_, issuer)| issuer.settings.issuer == token.claimed_issuer)
-            .ok_or(Stranger::UnknownIssuer)?;
+        let issuers = self.issuers();
+        let named = |issuer: &&Arc<Issuer>| issuer.settings.issuer == token.claimed_issuer;
+        let issuer = issuers.iter().find(named).map(Arc::clone).ok_or(Stranger::UnknownIssuer)?;
         let algorithm = token::allowed(&token.header, &issuer.settings)?;
         let key_id = token.header.kid.as_deref();
         let (key, generation) =
@@ -399,7 +442,7 @@ impl Identity {
                 expires_at,
             },
         };
-        Ok(Verified { caller: Arc::new(caller), issuer: index, generation, until, at: now })
+        Ok(Verified { caller: Arc::new(caller), issuer, generation, until, at: now })
     }
 }
 

@@ -68,7 +68,7 @@ pub use review::{Review, ReviewError, Row, rebuild};
 pub use store::{Place, StoreError};
 pub use subject::disclosures;
 pub use tlog::witness::REQUEST_BYTES_MAX as WITNESS_REQUEST_BYTES_MAX;
-pub use told::{Archive, Stated, Told};
+pub use told::{Archive, Stated};
 pub use verify::{Against, Flaw, Report, verify};
 pub use writer::Health;
 
@@ -80,6 +80,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config;
 use crate::facts::{Basis, FactsError, Key, Recorded, RegisterName, Registry, Statement};
+use crate::metrics::Disclosed;
 use crate::policy::{Permit, Policies, PolicyDigest};
 use commit::Clear;
 use entry::Event;
@@ -150,6 +151,7 @@ pub struct Ledger {
     sealing: Arc<keys::Sealing>,
     register: Arc<Register>,
     news: Arc<News>,
+    disclosed: Disclosed,
 }
 
 /// What follows behind the entries, in a folder of this gate's own.
@@ -226,12 +228,19 @@ impl Ledger {
             sealing,
             register: Arc::new(register),
             news,
+            disclosed: Disclosed::default(),
             strangers: Arc::new(Strangers {
                 per_second: settings.stranger_entries_per_second.get(),
                 window: AtomicU64::new(0),
                 unrecorded: AtomicU64::new(0),
             }),
         })
+    }
+
+    /// Counts the disclosures that end there.
+    #[must_use]
+    pub fn counting(self, disclosed: Disclosed) -> Self {
+        Self { disclosed, ..self }
     }
 
     /// Sends the intent of a permitted disclosure to the disk.
@@ -435,6 +444,7 @@ impl Ledger {
     fn conclude(&self, of: EntryId, served: &Served) {
         let now = self.clock.now();
         let id = EntryId::new(now);
+        self.disclosed.ended(served.ending.as_str(), served.bytes);
         let text = entry::outcome(id, now, of, served);
         self.writer.push_outcome(Item::new(id, Kind::Outcome(of), text, Clear::default()));
     }

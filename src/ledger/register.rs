@@ -65,7 +65,7 @@ pub(super) fn once(sealing: &Sealing, actor: &str, key: &str) -> RegisterName {
 }
 
 /// A statement with its entry: when it was recorded, and who stated it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The entry's name.
     pub id: EntryId,

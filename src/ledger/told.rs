@@ -6,33 +6,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::Deserialize;
-
 use super::clerk::{Clerk, ClerkError};
 use super::keys::{Keys, Sealing};
 use super::people::Opener;
-use super::register;
+use super::register::{self, Told};
 use super::store::{Access, Place, Store, Stored};
 use super::{OpenError, StoreError};
 use crate::config;
-use crate::facts::{Key, Recorded, RegisterName, Statement};
+use crate::facts::{Key, RegisterName, Statement};
 
 /// How many statements are read at once.
 const STEP: usize = 1_000;
-
-/// A statement, and who put it on record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// What was said; `recorded.seq` is the place of its entry.
-    pub recorded: Recorded,
-    /// The id of its entry.
-    pub id: String,
-    /// When it was put on record: from then on it was known.
-    pub at: Timestamp,
-    /// By whom.
-    pub actor: String,
-}
 
 /// Reads statements of a ledger that exists.
 #[derive(Debug)]
@@ -150,8 +134,8 @@ fn unknown(
         let keys: Vec<Key> = some.iter().filter_map(first).collect();
         let found = under(store, sealing, &keys)?;
         let mut opener = Opener::new(Arc::clone(sealing));
-        let recorded = register::open(store, &mut opener, &found)?;
-        known.extend(recorded.iter().map(|recorded| text(&recorded.statement)));
+        let told = register::open(store, &mut opener, &found)?;
+        known.extend(told.iter().map(|told| text(&told.recorded.statement)));
         new.extend(some.iter().filter(|one| known.insert(text(one))).cloned());
         compared += some.len() as u64;
         each(compared);
@@ -177,27 +161,10 @@ fn under(
     store.statements(&names)
 }
 
-/// What is read of an entry beside what it says.
-#[derive(Deserialize)]
-struct Head {
-    actor: String,
-    at: Timestamp,
-    id: String,
-}
-
 fn told(
     store: &mut dyn Store,
     sealing: &Arc<Sealing>,
     found: &[Stored],
 ) -> Result<Vec<Told>, StoreError> {
-    let mut opener = Opener::new(Arc::clone(sealing));
-    let recorded = register::open(store, &mut opener, found)?;
-    let each = recorded.into_iter().zip(found).map(|(recorded, stored)| {
-        let head = serde_json::from_slice(&stored.bytes).map_err(|_| StoreError::Unusable {
-            name: store.name(),
-            problem: format!("entry {} has no time or nobody who wrote it", stored.seq),
-        });
-        head.map(|Head { actor, at, id }| Told { recorded, id, at, actor })
-    });
-    each.collect()
+    register::open(store, &mut Opener::new(Arc::clone(sealing)), found)
 }

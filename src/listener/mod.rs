@@ -5,28 +5,32 @@
 //! request stays on one thread. TLS is in `tls.rs`. HTTP/1.1 and HTTP/2 are picked by ALPN, never
 //! by sniffing. This room knows nothing of policies.
 
+mod activity;
 mod io;
 mod operations;
+mod pulse;
+mod service;
 mod tls;
 
 pub(crate) use io::WriteTimeout;
-pub use operations::Readiness;
-pub use tls::{Authorities, TlsError, server_config, server_config_for_clients};
+pub use operations::{Readiness, Ready};
+pub use tls::{
+    Authorities, Greeting, Tls, TlsError, certificate_expires_at, server_config,
+    server_config_for_clients,
+};
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use futures_util::FutureExt;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -35,6 +39,8 @@ use crate::config;
 use crate::gate::Worker;
 use crate::identity::{Peer, PeerCertificate};
 use crate::metrics::Metrics;
+use activity::Activity;
+use pulse::Pulse;
 
 /// LIMIT: what hyper and rustls buffer for one connection. Bulk runs no slower for it, and slow
 /// readers cost memory in proportion to it.
@@ -72,7 +78,7 @@ pub struct Settings {
     /// Limits on callers.
     pub limits: config::Limits,
     /// Certificates and protocols.
-    pub tls: Arc<ServerConfig>,
+    pub tls: Arc<Tls>,
 }
 
 /// A running server.
@@ -82,6 +88,9 @@ pub struct Server {
     operations: Option<SocketAddr>,
     drain: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    pulses: Vec<Arc<Pulse>>,
+    /// The operator's listener tells of the drain, and ends after it.
+    operator: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl Server {
@@ -101,23 +110,34 @@ impl Server {
         };
         let (drain, draining) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(settings.limits.connections_max.as_usize()));
-        let mut server =
-            Self { address: settings.listen.address, operations: None, drain, threads: Vec::new() };
+        let (threads, operator) = (Vec::new(), None);
+        let mut server = Self {
+            address: settings.listen.address,
+            operations: None,
+            drain,
+            threads,
+            pulses: Vec::new(),
+            operator,
+        };
         if let Some(address) = settings.operations.address {
-            let (address, thread) =
-                operations::start(address, readiness, metrics, draining.clone())?;
+            let (end, ended) = watch::channel(false);
+            let phases = operations::Phases { draining: draining.clone(), ended };
+            let (address, thread) = operations::start(address, readiness, metrics, phases)?;
             server.operations = Some(address);
-            server.threads.push(thread);
+            server.operator = Some((end, thread));
         }
         for index in 0..count {
             // Port 0 is settled by the first worker; the others join it.
             let socket = bind(server.address)?;
             server.address = socket.local_addr().map_err(ListenError::Worker)?;
+            let pulse = Arc::new(Pulse::default());
+            server.pulses.push(Arc::clone(&pulse));
             let seat = Seat {
+                pulse,
                 worker: Arc::new(make()),
                 limits: settings.limits.clone(),
                 drain_time: settings.listen.drain_seconds.duration(),
-                tls: TlsAcceptor::from(Arc::clone(&settings.tls)),
+                tls: Arc::clone(&settings.tls),
                 connections: Arc::clone(&connections),
                 draining: draining.clone(),
             };
@@ -149,16 +169,32 @@ impl Server {
         self.operations
     }
 
+    /// True if every worker has done something of late.
+    #[must_use]
+    pub fn is_alive(&self, longest: Duration) -> bool {
+        self.pulses.iter().all(|pulse| pulse.age() <= longest)
+    }
+
     /// Stops accepting, lets running streams end until the deadline, cuts the rest, and returns
     /// when all of them have written their outcome.
     pub fn stop(self) {
         // Nobody listening any more means that all workers have ended already.
         let _ = self.drain.send(true);
-        for thread in self.threads {
-            if thread.join().is_err() {
-                tracing::error!("a worker ended badly");
+        let mut threads = self.threads;
+        if let Some((end, thread)) = self.operator {
+            for worker in threads.drain(..) {
+                joined(worker);
             }
+            let _ = end.send(true);
+            threads.push(thread);
         }
+        threads.into_iter().for_each(joined);
+    }
+}
+
+fn joined(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a worker ended badly");
     }
 }
 
@@ -181,9 +217,10 @@ struct Seat {
     worker: Arc<Worker>,
     limits: config::Limits,
     drain_time: Duration,
-    tls: TlsAcceptor,
+    tls: Arc<Tls>,
     connections: Arc<Semaphore>,
     draining: watch::Receiver<bool>,
+    pulse: Arc<Pulse>,
 }
 
 impl Seat {
@@ -191,7 +228,9 @@ impl Seat {
         let listener = TcpListener::from_std(socket)?;
         let seat = Arc::new(self);
         let mut draining = seat.draining.clone();
-        let mut open = tokio::task::JoinSet::new();
+        let mut open = JoinSet::new();
+        let pulse = Arc::clone(&seat.pulse);
+        tokio::spawn(async move { pulse.beat().await });
         loop {
             // LIMIT: at connections_max the next one waits in the kernel.
             let place = Arc::clone(&seat.connections).acquire_owned();
@@ -202,19 +241,17 @@ impl Seat {
             };
             let (Ok(place), accepted) = accepted else { break };
             match accepted {
-                Ok((tcp, peer)) => {
-                    let seat = Arc::clone(&seat);
-                    open.spawn(async move {
-                        seat.connection(tcp, peer).await;
-                        drop(place);
-                    });
-                }
+                Ok((tcp, peer)) => seat.take(&mut open, (tcp, peer), Some(place)),
                 Err(error) => {
                     // Out of file descriptors, most likely: wait for some to come back.
                     tracing::error!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
+        }
+        // The kernel has made connections that nobody has accepted yet, and would reset them.
+        while let Some(Ok(waiting)) = listener.accept().now_or_never() {
+            seat.take(&mut open, waiting, None);
         }
         drop(listener);
         let all = async { while open.join_next().await.is_some() {} };
@@ -226,17 +263,41 @@ impl Seat {
         Ok(())
     }
 
+    /// LIMIT: one more of an address is closed before its handshake costs anything.
+    fn take(
+        self: &Arc<Self>,
+        open: &mut JoinSet<()>,
+        (tcp, peer): (TcpStream, SocketAddr),
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        if let Ok(of_address) = self.worker.gate.crowd.connection(peer.ip()) {
+            let seat = Arc::clone(self);
+            open.spawn(async move {
+                seat.connection(tcp, peer).await;
+                drop((place, of_address));
+            });
+        }
+    }
+
     async fn connection(&self, tcp: TcpStream, peer: SocketAddr) {
         let limits = &self.limits;
         if tcp.set_nodelay(true).is_err() {
             return;
         }
         let tcp = WriteTimeout::new(tcp, limits.write_timeout_ms.duration());
-        let handshake = timeout(limits.handshake_timeout_ms.duration(), self.tls.accept(tcp));
+        let _open = self.worker.gate.metrics.connection();
+        let acceptor = TlsAcceptor::from(self.tls.now());
+        let handshake = timeout(limits.handshake_timeout_ms.duration(), acceptor.accept(tcp));
         let mut tls = match handshake.await {
             Ok(Ok(tls)) => tls,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
-            Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+            Ok(Err(error)) => {
+                self.worker.gate.metrics.handshake_failed();
+                return tracing::debug!(%peer, %error, "TLS handshake failed");
+            }
+            Err(_) => {
+                self.worker.gate.metrics.handshake_failed();
+                return tracing::debug!(%peer, "TLS handshake took too long");
+            }
         };
         tls.get_mut().1.set_buffer_limit(Some(BUFFER_BYTES));
         let leaf = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -259,50 +320,55 @@ impl Seat {
             .header_read_timeout(self.limits.header_timeout_ms.duration())
             .max_buf_size(BUFFER_BYTES)
             .max_headers(self.limits.header_count_max.as_usize());
-        let connection = http.serve_connection(TokioIo::new(tls), self.service(peer));
+        let activity = Arc::new(Activity::default());
+        let connection = http.serve_connection(TokioIo::new(tls), self.service(peer, &activity));
         let mut connection = std::pin::pin!(connection);
         let mut draining = self.draining.clone();
         tokio::select! {
             ended = &mut connection => return ended,
             _ = draining.wait_for(|draining| *draining) => {}
+        }
+        // A caller may be about to ask, and would lose what it asks on a connection that closes. The
+        // answer to its next request says that it is the last one.
+        tokio::select! {
+            ended = &mut connection => return ended,
+            () = activity.busy() => {}
+            () = tokio::time::sleep(self.drain_time / 4) => {}
         }
         connection.as_mut().graceful_shutdown();
         connection.await
     }
 
     async fn http2(&self, tls: TlsStream<WriteTimeout>, peer: Peer) -> hyper::Result<()> {
+        let limits = &self.limits;
         let mut http = http2::Builder::new(TokioExecutor::new());
-        let header_bytes = u32::try_from(self.limits.header_bytes_max.get()).unwrap_or(u32::MAX);
+        let header_bytes = u32::try_from(limits.header_bytes_max.get()).unwrap_or(u32::MAX);
         http.timer(TokioTimer::new())
-            .max_concurrent_streams(u32::try_from(self.limits.streams_max.get()).unwrap_or(100))
+            .max_concurrent_streams(u32::try_from(limits.streams_max.get()).unwrap_or(100))
             .max_header_list_size(header_bytes.saturating_add(16 * 1024))
             .max_send_buf_size(BUFFER_BYTES)
+            .max_pending_accept_reset_streams(usize::min(limits.resets_max.as_usize(), 20))
             .keep_alive_interval(Some(Duration::from_secs(20)))
             .keep_alive_timeout(Duration::from_secs(20));
-        let connection = http.serve_connection(TokioIo::new(tls), self.service(peer));
+        let activity = Arc::new(Activity::default());
+        let connection = http.serve_connection(TokioIo::new(tls), self.service(peer, &activity));
         let mut connection = std::pin::pin!(connection);
         let mut draining = self.draining.clone();
+        let idle_max = limits.header_timeout_ms.duration();
         tokio::select! {
             ended = &mut connection => return ended,
             _ = draining.wait_for(|draining| *draining) => {}
+            // Pings are no request: who asks for nothing makes room.
+            () = activity.idle(idle_max) => {}
+            () = activity.flooded(limits.resets_max.get()) => {
+                self.worker.gate.crowd.resets();
+                return Ok(());
+            }
         }
         connection.as_mut().graceful_shutdown();
-        connection.await
-    }
-
-    fn service(
-        &self,
-        peer: Peer,
-    ) -> impl hyper::service::Service<
-        http::Request<Incoming>,
-        Response = http::Response<crate::stream::ReplyBody>,
-        Error = Infallible,
-        Future: Send,
-    > + use<> {
-        let worker = Arc::clone(&self.worker);
-        service_fn(move |request| {
-            let (worker, peer) = (Arc::clone(&worker), peer.clone());
-            async move { Ok::<_, Infallible>(worker.answer(request, &peer).await) }
-        })
+        tokio::select! {
+            ended = &mut connection => ended,
+            () = activity.idle(idle_max) => Ok(()),
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -21,16 +21,25 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::ListenError;
-use crate::metrics::{METRICS_TYPE, Metrics};
+use crate::metrics::{CLASSIC_TYPE, METRICS_TYPE, Metrics};
 
-/// Says whether the gate may take traffic: `Ok`, or the reasons why not.
+/// Whether the gate may take traffic.
+#[derive(Clone, Debug, Default)]
+pub struct Ready {
+    /// Why it may not.
+    pub against: Vec<String>,
+    /// What an operator should look at although it may.
+    pub remarks: Vec<String>,
+}
+
+/// Says whether the gate may take traffic.
 #[derive(Clone)]
-pub struct Readiness(Arc<dyn Fn() -> Result<(), String> + Send + Sync>);
+pub struct Readiness(Arc<dyn Fn() -> Ready + Send + Sync>);
 
 impl Readiness {
     /// Takes the question to ask.
     #[must_use]
-    pub fn new(ask: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+    pub fn new(ask: impl Fn() -> Ready + Send + Sync + 'static) -> Self {
         Self(Arc::new(ask))
     }
 }
@@ -41,11 +50,19 @@ impl std::fmt::Debug for Readiness {
     }
 }
 
+/// When the listener says what, and until when it is there.
+pub(super) struct Phases {
+    /// True when the gate takes no more connections.
+    pub(super) draining: watch::Receiver<bool>,
+    /// True when it is over.
+    pub(super) ended: watch::Receiver<bool>,
+}
+
 pub(super) fn start(
     address: SocketAddr,
     readiness: Readiness,
     metrics: Arc<Metrics>,
-    draining: watch::Receiver<bool>,
+    phases: Phases,
 ) -> Result<(SocketAddr, JoinHandle<()>), ListenError> {
     let failed = |source| ListenError::Bind { address, source };
     let socket = std::net::TcpListener::bind(address).map_err(failed)?;
@@ -55,7 +72,7 @@ pub(super) fn start(
     let runtime = runtime.map_err(ListenError::Worker)?;
     let thread = std::thread::Builder::new().name("operations".to_owned());
     let run = move || {
-        if let Err(error) = runtime.block_on(serve(socket, readiness, metrics, draining)) {
+        if let Err(error) = runtime.block_on(serve(socket, readiness, metrics, phases)) {
             tracing::error!(%error, "the operations listener has stopped");
         }
     };
@@ -66,12 +83,13 @@ async fn serve(
     socket: std::net::TcpListener,
     readiness: Readiness,
     metrics: Arc<Metrics>,
-    mut draining: watch::Receiver<bool>,
+    phases: Phases,
 ) -> std::io::Result<()> {
+    let Phases { draining, mut ended } = phases;
     let listener = TcpListener::from_std(socket)?;
     loop {
         let accepted = tokio::select! {
-            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            _ = ended.wait_for(|ended| *ended) => return Ok(()),
             accepted = listener.accept() => accepted,
         };
         let Ok((tcp, _)) = accepted else {
@@ -79,9 +97,14 @@ async fn serve(
             continue;
         };
         let (readiness, metrics) = (readiness.clone(), Arc::clone(&metrics));
+        let draining = draining.clone();
         tokio::spawn(async move {
             let answer = service_fn(move |request: Request<Incoming>| {
-                let response = answer(&request, &readiness, &metrics);
+                let mut ready = (readiness.0)();
+                if *draining.borrow() {
+                    ready.against.push("the gate is stopping".to_owned());
+                }
+                let response = answer(&request, &ready, &metrics);
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
@@ -95,21 +118,16 @@ async fn serve(
     }
 }
 
-fn answer(
-    request: &Request<Incoming>,
-    readiness: &Readiness,
-    metrics: &Metrics,
-) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, ready: &Ready, metrics: &Metrics) -> Response<Full<Bytes>> {
     let mut of_type = "text/plain; charset=utf-8";
     let (status, text) = match request.uri().path() {
         "/healthz" => (StatusCode::OK, "alive\n".to_owned()),
-        "/readyz" => match (readiness.0)() {
-            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-            Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
-        },
+        "/readyz" => said(ready),
         "/metrics" => {
-            of_type = METRICS_TYPE;
-            (StatusCode::OK, metrics.text())
+            let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+            let is_open = accept.is_some_and(|kinds| kinds.contains("openmetrics-text"));
+            of_type = if is_open { METRICS_TYPE } else { CLASSIC_TYPE };
+            (StatusCode::OK, if is_open { metrics.text() } else { metrics.classic_text() })
         }
         _ => (StatusCode::NOT_FOUND, "served here: /healthz, /readyz and /metrics\n".to_owned()),
     };
@@ -117,4 +135,15 @@ fn answer(
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(of_type));
     response
+}
+
+/// One line for each reason and remark.
+fn said(ready: &Ready) -> (StatusCode, String) {
+    let remarks = ready.remarks.iter().map(|remark| format!("look at: {remark}\n"));
+    let against = ready.against.iter().map(|reason| format!("not ready: {reason}\n"));
+    let reasons: String = against.chain(remarks).collect();
+    match ready.against.is_empty() {
+        true => (StatusCode::OK, format!("ready\n{reasons}")),
+        false => (StatusCode::SERVICE_UNAVAILABLE, reasons),
+    }
 }

@@ -1,7 +1,7 @@
-//! TLS towards callers: versions, certificate, resumption.
+//! TLS towards callers: versions, certificate, resumption; and other ones while the gate runs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -40,6 +40,67 @@ pub enum TlsError {
         /// What rustls says.
         source: rustls::Error,
     },
+}
+
+/// What new connections are greeted with. It is replaced as a whole; connections that are open go on
+/// with what they began with.
+#[derive(Debug)]
+pub struct Tls(RwLock<Greeting>);
+
+/// What a connection is greeted with: certificate, protocols, whose certificates are asked for.
+#[derive(Debug)]
+pub struct Greeting {
+    config: Arc<ServerConfig>,
+    /// Who may sign clients' certificates, in a form that can be compared.
+    clients: Vec<u8>,
+}
+
+impl Greeting {
+    /// `clients` tells whether two of them ask for the same clients.
+    #[must_use]
+    pub fn new(config: ServerConfig, clients: Vec<u8>) -> Self {
+        Self { config: Arc::new(config), clients }
+    }
+}
+
+impl Tls {
+    /// Begins with this.
+    #[must_use]
+    pub fn of(greeting: Greeting) -> Self {
+        Self(RwLock::new(greeting))
+    }
+
+    /// For the next connection.
+    #[must_use]
+    pub fn now(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    /// Puts another in its place. Sessions can be resumed across that, unless other clients are
+    /// asked for: a ticket must not outlive the trust in who it was given to.
+    pub fn replace(&self, mut anew: Greeting) {
+        let mut greeting = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if greeting.clients == anew.clients
+            && let Some(config) = Arc::get_mut(&mut anew.config)
+        {
+            config.ticketer = Arc::clone(&greeting.config.ticketer);
+            config.session_storage = Arc::clone(&greeting.config.session_storage);
+        }
+        *greeting = anew;
+    }
+}
+
+/// When a certificate stops being valid, in seconds since the epoch.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn certificate_expires_at(certificate: &Path) -> Result<i64, TlsError> {
+    let chain = certificates("certificate", certificate)?;
+    let leaf = chain.first().map(|leaf| x509_parser::parse_x509_certificate(leaf));
+    match leaf {
+        Some(Ok((_, leaf))) => Ok(leaf.validity().not_after.timestamp()),
+        _ => Err(failed("certificate", certificate, "it is no X.509 certificate".to_owned())),
+    }
 }
 
 /// Who may sign clients' certificates.

@@ -1,11 +1,12 @@
 //! The configured accounts: where each is served, with what credential, within what limits.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -77,6 +78,8 @@ pub(super) struct Account {
     /// Twilio limits concurrent requests for each account, whoever makes them.
     pub(super) slots: Arc<Semaphore>,
     slots_max: usize,
+    /// True while Twilio does not accept the credential.
+    refused: Arc<AtomicBool>,
 }
 
 /// What opens the content of one recording.
@@ -124,16 +127,21 @@ impl Accounts {
     /// Twilio goes on being counted.
     pub fn replace(&self, others: &Self) {
         let before = self.now();
-        let slots = |new: &Account| {
-            let same = |old: &&Site| old.0.sid == new.sid && old.0.names == new.names;
-            let old = before.iter().find(same)?;
-            (old.0.slots_max == new.slots_max).then(|| Arc::clone(&old.0.slots))
+        let goes_on = |new: &Site| {
+            let same = |old: &&Site| old.0.sid == new.0.sid && old.0.names == new.0.names;
+            let Some(Site(old)) = before.iter().find(same) else { return new.clone() };
+            let mut account = (*new.0).clone();
+            if old.slots_max == account.slots_max {
+                account.slots = Arc::clone(&old.slots);
+            }
+            // Twilio has not judged another credential yet.
+            if old.credential == account.credential {
+                account.refused = Arc::clone(&old.refused);
+            }
+            Site(Arc::new(account))
         };
         let sites = others.now();
-        let sites = sites.iter().map(|site| match slots(&site.0) {
-            Some(slots) => Site(Arc::new(Account { slots, ..(*site.0).clone() })),
-            None => site.clone(),
-        });
+        let sites = sites.iter().map(goes_on);
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = sites.collect();
     }
 
@@ -151,6 +159,13 @@ impl Accounts {
             .iter()
             .flat_map(|site| [site.0.sid].into_iter().chain(site.0.subaccounts.clone()));
         own.collect()
+    }
+
+    /// The accounts, and whether Twilio refused each one's credential when it was last shown.
+    #[must_use]
+    pub fn refused(&self) -> Vec<(AccountSid, bool)> {
+        let sites = self.now();
+        sites.iter().map(|site| (site.0.sid, site.0.refused.load(Ordering::Relaxed))).collect()
     }
 
     /// The account that a request means: the one in its path, or the one of its host or client.
@@ -189,6 +204,12 @@ impl Site {
     #[must_use]
     pub fn account(&self) -> AccountSid {
         self.0.sid
+    }
+
+    /// Twilio has judged the credential by answering so.
+    pub(super) fn judged(&self, status: StatusCode) {
+        let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        self.0.refused.store(refused, Ordering::Relaxed);
     }
 
     pub(super) fn has_keys(&self) -> bool {
@@ -264,6 +285,7 @@ impl Account {
             tls,
             slots: Arc::new(Semaphore::new(slots_max)),
             slots_max,
+            refused: Arc::default(),
         })
     }
 }

@@ -43,6 +43,11 @@ impl HttpsCourier {
         Ok(Self { tls: Arc::new(client_tls(ca_file)?) })
     }
 
+    /// Where an authority is, with the certificates that are trusted here.
+    pub(super) fn origin(&self, authority: &str) -> Result<Origin, &'static str> {
+        Origin::parse(authority, Arc::clone(&self.tls)).ok_or("it names no host")
+    }
+
     async fn deliver(&self, url: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>), String> {
         let uri: Uri = url.parse().map_err(|_| "it is not a URL")?;
         let authority = uri.authority().ok_or("it names no host")?.as_str();

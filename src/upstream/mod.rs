@@ -10,6 +10,7 @@
 mod account;
 mod answer;
 mod body;
+mod collector;
 mod courier;
 pub mod decrypt;
 mod decrypted;
@@ -26,6 +27,7 @@ mod rewrite;
 pub use account::{Accounts, AccountsError, NoSite, Opening, Site};
 pub use answer::{ContentRange, Opened, Outline};
 pub use body::{BodyError, MediaBody};
+pub use collector::Collector;
 pub use courier::HttpsCourier;
 pub use decrypted::Decryption;
 pub use documents::Documents;
@@ -448,7 +450,9 @@ impl Upstream {
                 let origin = site.origin(*product)?;
                 let mut request = errand.request(origin, path)?;
                 request.headers_mut().insert(AUTHORIZATION, site.0.credential.clone());
-                (self.pool.send(origin, request).await?, Some(slot))
+                let reply = self.pool.send(origin, request).await?;
+                site.judged(reply.parts.status);
+                (reply, Some(slot))
             }
             Start::Url(url) => {
                 let (origin, path) = redirect::follow(url, &site.0)?;

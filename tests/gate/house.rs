@@ -22,6 +22,7 @@ const ROOMS: [&str; 32] = [
     "telemetry",
     "metrics",
     "identity",
+    "crowd",
     "facts",
     "policy",
     "folder",
@@ -175,7 +176,9 @@ fn every_file_has_one_job_and_says_which() {
 #[test]
 fn the_example_explains_every_key() {
     let example = fs::read_to_string("noticegate.example.toml").unwrap();
-    let code = fs::read_to_string("src/config.rs").unwrap();
+    let code = fs::read_to_string("src/config.rs").unwrap()
+        + &fs::read_to_string("src/config/limits.rs").unwrap()
+        + &fs::read_to_string("src/config/traces.rs").unwrap();
     let uncommented: String = example
         .lines()
         .map(|line| line.strip_prefix('#').filter(|rest| is_key(rest)).unwrap_or(line))
@@ -210,7 +213,7 @@ fn the_example_explains_every_key() {
         "retention",
         "console",
     ];
-    let tables = ["upstream", "facts", "limits", "log"];
+    let tables = ["upstream", "facts", "limits", "log", "traces"];
     for line in statements(&code) {
         if let Some(rest) = line.strip_prefix("pub ")
             && let Some((field, _)) = rest.split_once(": ")

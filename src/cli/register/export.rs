@@ -121,7 +121,7 @@ impl Export {
             let Statement { participant, said, .. } = &told.recorded.statement;
             match (participant, said) {
                 (Some(who), Said::Consent(record)) => {
-                    Some(Evidence { who, record, entry: &told.id, recorded_at: told.at })
+                    Some(Evidence { who, record, entry: told.id.to_string(), recorded_at: told.at })
                 }
                 _ => None,
             }

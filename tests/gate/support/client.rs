@@ -62,15 +62,25 @@ impl Client {
         Self { searches: false, ..Self::new(address, ca_pem) }
     }
 
+    /// Where it connects.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A TLS connection with these protocols on offer.
     pub async fn connect(&self, alpn: &[&str]) -> TlsStream<TcpStream> {
+        self.try_connect(alpn).await.unwrap()
+    }
+
+    /// The same, where the gate may not want it.
+    pub async fn try_connect(&self, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut tls = ClientConfig::builder()
             .with_root_certificates(Arc::clone(&self.roots))
             .with_no_client_auth();
         tls.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let tcp = TcpStream::connect(self.address).await.unwrap();
+        let tcp = TcpStream::connect(self.address).await?;
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.unwrap()
+        TlsConnector::from(Arc::new(tls)).connect(name, tcp).await
     }
 
     /// Sends a request over HTTP/1.1 on a connection of its own.
