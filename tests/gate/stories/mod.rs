@@ -41,6 +41,7 @@ mod machine_clients;
 mod nothing_leaks;
 mod notice_changes;
 mod operations;
+mod packaging;
 mod promise_1_no_promise_no_permit;
 mod promise_2_the_notice_at_the_time;
 mod promise_3_no_byte_without_a_record;
