@@ -161,9 +161,14 @@ impl Default for Metrics {
             bytes: of.made("disclosed_bytes", "Bytes of recordings handed to callers"),
         };
         let seconds = Histogram::new(SECONDS);
+        let reloads: Labelled<Counter> =
+            of.made("policy_reloads", "Reloads of the policy folder, by how they ended");
+        for how in Reload::ALL {
+            drop(reloads.get_or_create(&vec![("result", how.as_str())]));
+        }
         of.has("answer_seconds", "From a request to the head of its answer", &seconds);
         Self {
-            reloads: of.made("policy_reloads", "Reloads of the policy folder, by how they ended"),
+            reloads,
             in_force: of.made("policies_in_force", "1 for the digest of the policies in force"),
             refused_policies: of
                 .made("policies_refused", "1 while the policy folder holds what cannot be used"),

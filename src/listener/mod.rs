@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{Domain, Socket, Type};
@@ -250,8 +249,13 @@ impl Seat {
             }
         }
         // The kernel has made connections that nobody has accepted yet, and would reset them.
-        while let Some(Ok(waiting)) = listener.accept().now_or_never() {
-            seat.take(&mut open, waiting, None);
+        let listener = listener.into_std()?;
+        while let Ok((tcp, peer)) = listener.accept() {
+            if tcp.set_nonblocking(true).is_ok()
+                && let Ok(tcp) = TcpStream::from_std(tcp)
+            {
+                seat.take(&mut open, (tcp, peer), None);
+            }
         }
         drop(listener);
         let all = async { while open.join_next().await.is_some() {} };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use noticegate::media::ROWS;
 
 /// The rooms from the ground up. A room may use those before it, never those after it.
-const ROOMS: [&str; 32] = [
+const ROOMS: [&str; 33] = [
     "words",
     "clock",
     "crash",

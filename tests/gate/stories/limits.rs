@@ -369,7 +369,7 @@ fn resident(process: &Process) -> u64 {
 async fn a_hundred_slow_callers_and_a_hundred_idle_ones_cost_little_memory() {
     const EACH: usize = 100;
     let account = "concurrent_requests_max = 1000".to_owned();
-    let world = world_of_sounds(64 << 20, WorldSettings { account, ..limited("") }).await;
+    let world = world_of_sounds(24 << 20, WorldSettings { account, ..limited("") }).await;
     let gate = Process::start(&world.folder, &[]);
     let client = Client::new(gate.address, world.authority.certificate());
     // What is warm after the first ones is not counted.
@@ -386,9 +386,9 @@ async fn a_hundred_slow_callers_and_a_hundred_idle_ones_cost_little_memory() {
         assert_eq!(response.status(), 200);
         slow.push(response);
     }
-    // All of them are as full as they get when one that reads has had 64 megabytes.
+    // All of them are as full as they get when one that reads has had 24 megabytes.
     let seen = one(&world, &gate).await;
-    assert_eq!((seen.status, seen.bytes), (200, 64 << 20));
+    assert_eq!((seen.status, seen.bytes), (200, 24 << 20));
     let grown = resident(&gate).saturating_sub(before);
     let each = grown / EACH as u64;
     assert!(each < 1_024, "{each} KiB for a slow caller and an idle one");

@@ -107,8 +107,8 @@ async fn a_second_gate_takes_over_and_no_request_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_lets_streams_end_until_its_deadline_and_records_those_it_cuts() {
-    const LENGTH: u64 = 24 << 20;
-    let world = world_of_sounds(LENGTH, WorldSettings::default()).await;
+    const LENGTH: usize = 24 << 20;
+    let world = world_of_sounds(LENGTH as u64, WorldSettings::default()).await;
     let file = world.folder.join("noticegate.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("drain_seconds = 1", "drain_seconds = 8")).unwrap();
@@ -123,13 +123,13 @@ async fn a_stop_lets_streams_end_until_its_deadline_and_records_those_it_cuts() 
         tokio::spawn(async move { reads.into_body().collect().await.unwrap().to_bytes().len() });
     // Most of the one is through; of the other nobody takes anything until the deadline.
     let stopped = tokio::task::spawn_blocking(move || gate.terminate());
-    assert_eq!(reading.await.unwrap(), LENGTH as usize, "a stream that is read comes to its end");
+    assert_eq!(reading.await.unwrap(), LENGTH, "a stream that is read comes to its end");
     assert!(timeout(LONG, stopped).await.unwrap().unwrap());
     let mut body = waits.into_body();
     let mut bytes = 0;
     let ended = loop {
         match body.frame().await {
-            Some(Ok(frame)) => bytes += frame.data_ref().unwrap().len() as u64,
+            Some(Ok(frame)) => bytes += frame.data_ref().unwrap().len(),
             Some(Err(_)) => break "cut",
             None => break "complete",
         }
@@ -141,6 +141,6 @@ async fn a_stop_lets_streams_end_until_its_deadline_and_records_those_it_cuts() 
     assert_eq!(ends[&whole], "complete");
     assert_ne!(ends[&cut], "complete");
     let outcome = of_kind(&entries, "outcome").into_iter().find(|o| o["of"] == cut[..]).unwrap();
-    assert!(outcome["bytes"].as_u64().unwrap() >= bytes, "no byte that came is missing");
+    assert!(outcome["bytes"].as_u64().unwrap() >= bytes as u64, "no byte that came is missing");
     assert_eq!(entries.last().unwrap()["t"], "stop");
 }
