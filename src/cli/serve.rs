@@ -57,7 +57,8 @@ impl Serve {
         };
         let server = running.server();
         let operations = server.operations().map(|address| address.to_string());
-        tracing::info!(address = %server.address(), operations, "serving");
+        let console = running.console().map(|console| console.address().to_string());
+        tracing::info!(address = %server.address(), operations, console, "serving");
         watch(&running, signals);
         tell(&[NotifyState::Stopping]);
         tracing::info!("stopping");

@@ -1,11 +1,12 @@
 //! Bodies: JSON, read strictly, with the field that is wrong.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http::header::CONTENT_TYPE;
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
+use super::Desk;
 use super::problem::Problem;
 use crate::config::without_values;
 
@@ -13,20 +14,39 @@ use crate::config::without_values;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+/// LIMIT: of a body that is too long, as many times its limit is read and thrown away. A caller who
+/// is still sending would see the connection break and not the answer.
+const THROWN_AWAY: usize = 4;
+
+impl<T: DeserializeOwned> FromRequest<Desk> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(&request) {
+    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Problem> {
+        let sound = is_json(&request);
+        let body = collect(request.into_body(), desk.settings.body_bytes_max.as_usize()).await;
+        if !sound {
             return Err(Problem::not_json());
         }
-        let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|rejection| match rejection {
-            BytesRejection::FailedToBufferBody(_) => Problem::too_large(),
-            _ => Problem::bad_request("the body was cut off"),
-        })?;
-        read(&body).map(Json)
+        read(&body?).map(Json)
     }
+}
+
+async fn collect(mut body: Body, longest: usize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut thrown = 0usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::bad_request("the body was cut off"))?;
+        let Some(part) = frame.data_ref() else { continue };
+        if thrown == 0 && bytes.len() + part.len() <= longest {
+            bytes.extend_from_slice(part);
+            continue;
+        }
+        thrown = thrown.saturating_add(part.len());
+        if thrown > longest.saturating_mul(THROWN_AWAY) {
+            break;
+        }
+    }
+    if thrown == 0 { Ok(bytes) } else { Err(Problem::too_large()) }
 }
 
 fn is_json(request: &Request) -> bool {

@@ -85,6 +85,7 @@ impl Desk {
 
 /// Everything that is served.
 fn router(desk: &Desk) -> Router {
+    // JSON is held to it apart (`body.rs`).
     let limit = DefaultBodyLimit::max(desk.settings.body_bytes_max.as_usize());
     let all = Router::new()
         .merge(api::router())

@@ -3,7 +3,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
 use crate::facts::FactsError;
@@ -220,10 +220,6 @@ impl IntoResponse for Problem {
             && let Ok(value) = HeaderValue::from_str(&entry.to_string())
         {
             headers.insert(ENTRY_HEADER, value);
-        }
-        // With 405 axum names the methods itself.
-        if self.status != StatusCode::METHOD_NOT_ALLOWED {
-            headers.remove(ALLOW);
         }
         response
     }

@@ -66,7 +66,9 @@ pub(super) fn describe(
     let mut words: Vec<String> = Vec::new();
     let said = ["/said/reason", "/said/reference", "/net/agent"];
     words.extend(said.into_iter().filter_map(shown).map(str::to_owned));
-    words.extend(["/detail", "/caller/id"].into_iter().filter_map(text).map(str::to_owned));
+    words.extend(
+        ["/detail", "/caller/id", "/actor"].into_iter().filter_map(text).map(str::to_owned),
+    );
     Document {
         seq,
         id: id(text("/id")),

@@ -63,6 +63,19 @@ pub(super) fn line(row: &Row) -> String {
         "export" => {
             format!("{}: {} entries, {}", by("export"), number("/entries"), text("/detail"))
         }
+        "statement" => {
+            let said = entry.get("said").and_then(Value::as_object);
+            let kind = said.and_then(|said| said.keys().next()).map_or("-", String::as_str);
+            format!("{}: {kind}", by("statement"))
+        }
+        "console" => format!("{}: {}, {}", by("console"), text("/action"), text("/detail")),
+        "console-refused" => format!(
+            "{}: {}, {}: {}",
+            by("console refused"),
+            text("/action"),
+            text("/detail"),
+            text("/reason")
+        ),
         "accounting" => format!("{}: {} lines", by("accounting"), number("/entries")),
         "review" => format!("{}: {}", by("review"), text("/reason")),
         "redaction" => format!("{}: {}", by("redaction"), text("/reason")),

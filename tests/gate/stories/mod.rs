@@ -2,6 +2,7 @@
 
 mod administration;
 mod api;
+mod api_schema;
 mod certificates;
 mod check;
 mod clauses;
