@@ -306,6 +306,7 @@ fn question(number_of: u64) -> Question {
     let caller = Caller {
         id: format!("staff|u{}", number_of * 7 % 800),
         roles: [Role::new("quality-analyst")].into(),
+        on_behalf_of: None,
         bound_purpose: None,
         default_purpose: None,
         proof: Proof {

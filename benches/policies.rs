@@ -210,6 +210,7 @@ fn question(role: &str, purpose: usize, artefact: Artefact, labels: &[&str]) -> 
     let caller = Caller {
         id: "staff|ana".to_owned(),
         roles: Arc::new([Role::new(role)]),
+        on_behalf_of: None,
         bound_purpose: None,
         default_purpose: None,
         proof: Proof {

@@ -12,6 +12,7 @@ use http::{Method, Version};
 use crate::media::{Action, BadCondition, Conditions, MediaRef, Parameter, Target, TargetError};
 use crate::notice::Circumstance;
 use crate::purpose::Purpose;
+use crate::share::OrderError;
 use crate::upstream::Outline;
 
 /// The header that says why.
@@ -114,6 +115,18 @@ pub enum BadRequest {
          `Noticegate-Purpose` header or the `purpose` query parameter"
     )]
     Purpose,
+    /// A share that cannot be meant.
+    #[error("the share cannot be made: {0}")]
+    Order(#[from] OrderError),
+    /// A body that is too long or does not come.
+    #[error("the request's body is too long, or did not come in time")]
+    BodyTooLong,
+    /// A key that comes twice or is no plain text.
+    #[error("`Idempotency-Key` may be given once, in 1 to 200 printable ASCII characters")]
+    Key,
+    /// A page of a list that cannot be meant.
+    #[error("`page_size` is a number from 1 to 100, and `after` the id of a share")]
+    Page,
     /// A reference or reason that comes twice, is too long, or is no plain text.
     #[error(
         "`Noticegate-Reference` and `Noticegate-Reason` may be given once each, in 1 to 300 \
@@ -167,12 +180,7 @@ impl Asked {
     /// # Errors
     /// [`BadRequest`] with the first thing that is wrong.
     pub fn read(parts: &Parts, has_body: bool, rules: &Rules) -> Result<Self, BadRequest> {
-        let size: usize =
-            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if size > rules.header_bytes_max || parts.headers.len() > rules.header_count_max {
-            return Err(BadRequest::HeadersTooLarge);
-        }
-        let host = host(parts, &rules.names)?;
+        let host = head(parts, rules)?;
         let verb = match parts.method {
             Method::GET => Verb::Get,
             Method::HEAD => Verb::Head,
@@ -201,6 +209,35 @@ impl Asked {
             reason: stated(&parts.headers, REASON_HEADER)?,
         })
     }
+}
+
+/// The head of a request that is none for Twilio's media: the host, if the rest is within limits.
+///
+/// # Errors
+/// [`BadRequest`] with the first thing that is wrong.
+pub fn head<'a>(parts: &'a Parts, rules: &Rules) -> Result<&'a str, BadRequest> {
+    let size: usize =
+        parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size > rules.header_bytes_max || parts.headers.len() > rules.header_count_max {
+        return Err(BadRequest::HeadersTooLarge);
+    }
+    host(parts, &rules.names)
+}
+
+/// The purpose in the header alone.
+///
+/// # Errors
+/// [`BadRequest::Purpose`].
+pub fn purpose_header(headers: &HeaderMap) -> Result<Option<Purpose>, BadRequest> {
+    purpose(headers, None)
+}
+
+/// The reason in the header.
+///
+/// # Errors
+/// [`BadRequest::Stated`].
+pub fn reason_header(headers: &HeaderMap) -> Result<Option<String>, BadRequest> {
+    stated(headers, REASON_HEADER)
 }
 
 /// The host that was asked, if it is one of ours and was named in one way.

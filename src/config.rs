@@ -23,6 +23,7 @@ mod console;
 mod limits;
 mod range;
 mod retention;
+mod share;
 mod traces;
 mod webhooks;
 
@@ -32,6 +33,7 @@ pub use console::Console;
 pub use limits::Limits;
 pub use range::{Bytes, Count, Millis, Seconds};
 pub use retention::Retention;
+pub use share::{SHARE_ISSUER, Shares};
 pub use traces::Traces;
 pub use webhooks::{Cors, Flex, Webhook, WebhookKey, Webhooks};
 
@@ -109,6 +111,9 @@ pub struct Config {
     /// What deletes the recordings whose time is over.
     #[serde(default)]
     pub retention: Retention,
+    /// What may be given to others by links.
+    #[serde(default)]
+    pub shares: Shares,
     /// Pages of other origins.
     #[serde(default)]
     pub cors: Cors,

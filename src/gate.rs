@@ -6,6 +6,7 @@
 
 mod callback;
 mod list;
+mod share;
 mod watch;
 
 use std::net::IpAddr;
@@ -26,7 +27,7 @@ use crate::facts::{FactStore, Facts, FactsError};
 use crate::identity::{
     Caller, Identity, Peer, Stranger, Tickets, Unadmitted, flex_caller, flex_token,
 };
-use crate::ledger::{AppendError, Ask, Intent, Ledger, Pledge, Refused};
+use crate::ledger::{AppendError, Ask, EntryId, Intent, Ledger, Pledge, Refused};
 use crate::media::{AccountSid, Artefact, MediaRef, MetadataRef, Serves, Target};
 use crate::metrics::Metrics;
 use crate::notice::Circumstance;
@@ -40,6 +41,8 @@ use crate::upstream::{
     Accounts, Lock, Metadata, NoSite, Own, Site, Upstream, UpstreamError, Wanted,
 };
 use crate::webhook::Webhooks;
+
+pub use share::Shares;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -74,6 +77,8 @@ pub struct Gate {
     pub metrics: Arc<Metrics>,
     /// Where requests are sent as spans, if they are.
     pub spans: Option<Spans>,
+    /// What is given to others by links.
+    pub shares: Shares,
 }
 
 /// The guardrail that refuses what may hold a payment card.
@@ -147,6 +152,9 @@ impl Worker {
         if let Some(name) = parts.uri.path().strip_prefix("/webhooks/") {
             return self.take_callback(name, &parts, body, form).await;
         }
+        if share::is_for_shares(parts.uri.path()) {
+            return self.shares(&parts, body, peer, form).await;
+        }
         let has_body = !body.is_end_stream();
         drop(body);
         let answered = async {
@@ -184,7 +192,7 @@ impl Worker {
         let fetched = async { Ok(self.upstream.ask(&known.site, &intent, &wanted).await) };
         let (sealed, receipt) = tokio::try_join!(fetched, pledge.durable()).map_err(No::Ledger)?;
         let (disclosure, answer) = sealed.open(receipt);
-        let revoked = self.gate.revoked(question);
+        let revoked = self.gate.revoked(question, None);
         Ok(respond::disclose(disclosure, answer, known.form, Some(revoked)))
     }
 
@@ -403,29 +411,38 @@ impl Worker {
     /// Records a refusal, if it is one to be recorded, and answers it.
     async fn refuse(&self, no: No, peer: &Peer, form: CallerForm) -> Response<ReplyBody> {
         let (problem, record) = self.explain(no);
-        let ledger = &self.gate.ledger;
+        let record = record.map(|(refused, asked)| (refused, ask(&asked, peer.address.ip())));
+        let (problem, entry) = self.put_refusal(problem, record).await;
+        problem.into_response(form, entry)
+    }
+
+    /// Records a refusal, if it is one to be recorded: what to answer, and the entry to name.
+    async fn put_refusal(
+        &self,
+        problem: Problem,
+        record: Option<(Refused, Ask)>,
+    ) -> (Problem, Option<EntryId>) {
         let (problem, entry) = match record {
-            Some((refused, asked)) => {
-                match ledger.refuse(&refused, &ask(&asked, peer.address.ip())).await {
-                    Ok(entry) => (problem, Some(entry)),
-                    Err(error) => {
-                        tracing::error!(%error, "a refusal could not be recorded");
-                        (Problem::ledger(), None)
-                    }
+            Some((refused, ask)) => match self.gate.ledger.refuse(&refused, &ask).await {
+                Ok(entry) => (problem, Some(entry)),
+                Err(error) => {
+                    tracing::error!(%error, "a refusal could not be recorded");
+                    (Problem::ledger(), None)
                 }
-            }
+            },
             None => (problem, None),
         };
         self.gate.metrics.refused(problem.reason());
         tracing::debug!(status = problem.status(), reason = problem.reason(), "refused");
-        problem.into_response(form, entry)
+        (problem, entry)
     }
 
     fn explain(&self, no: No) -> (Problem, Option<(Refused, Box<Asked>)>) {
         let bare = |asked: &Asked, caller, reason| Refused {
             caller,
             action: asked.action(&asked.target.media),
-            media: asked.target.media,
+            media: Some(asked.target.media),
+            share: None,
             purpose: asked.purpose.clone(),
             stated: Stated {
                 circumstances: asked.circumstances(&asked.target.media),
@@ -481,7 +498,8 @@ impl Worker {
                 let refused = Refused {
                     caller: Some(question.caller),
                     action: question.action,
-                    media: question.media,
+                    media: Some(question.media),
+                    share: None,
                     purpose: question.purpose,
                     stated: question.stated,
                     facts: Some(question.facts),
@@ -532,7 +550,8 @@ impl Admitted {
     ) -> Wanted<'a> {
         let Asked { verb, conditions, origin, target, .. } = &self.asked;
         let own = Own { origin, purpose: target.purpose.as_ref(), ticket };
-        Wanted { outline: verb.outline(), conditions, query: &target.query, own, lock }
+        let query = &target.query;
+        Wanted { outline: verb.outline(), conditions, query, own, lock, portion: None }
     }
 }
 

@@ -26,6 +26,7 @@
 //! | [`facts`] | what is known of the recording, with its age |
 //! | [`notice`] | the published text, its versions, its quotes; pure |
 //! | [`policy`] | Cedar: the decision and its explanation; pure |
+//! | [`share`] | what is given to others by a link: its terms, its end; pure |
 //! | [`ledger`] | the durable record, and the proof values |
 //! | [`upstream`] | Twilio: credentials, redirects, what came back |
 //! | [`webhook`] | Twilio's callbacks: verify, learn, pass on |
@@ -63,6 +64,7 @@ pub mod reload;
 pub mod respond;
 pub mod secret;
 pub mod serve;
+pub mod share;
 pub mod standin;
 pub mod stream;
 pub mod sweep;

@@ -7,8 +7,10 @@
 //! the error for another kind.
 
 mod cors;
+mod share;
 
 pub use cors::Cors;
+pub use share::{SharePage, share_json, share_page, share_sound};
 
 use bytes::Bytes;
 use http::header::{
@@ -166,10 +168,17 @@ impl Problem {
             | BadRequest::Target(_)
             | BadRequest::Condition(_)
             | BadRequest::Purpose
+            | BadRequest::Order(_)
+            | BadRequest::Key
+            | BadRequest::Page
             | BadRequest::Stated => (StatusCode::BAD_REQUEST, 20001),
+            BadRequest::BodyTooLong => (StatusCode::PAYLOAD_TOO_LARGE, 20001),
         };
         // What follows a request that could be read in two ways is not read at all.
-        let closes = matches!(bad, BadRequest::Host | BadRequest::Body | BadRequest::Misdirected);
+        let closes = matches!(
+            bad,
+            BadRequest::Host | BadRequest::Body | BadRequest::BodyTooLong | BadRequest::Misdirected
+        );
         let allowed = match bad {
             BadRequest::NotDeleted => "GET, HEAD",
             _ => "GET, HEAD, DELETE",

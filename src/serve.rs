@@ -25,7 +25,7 @@ use crate::console::{self, Console};
 use crate::crowd::Crowd;
 use crate::facts::FactStore;
 use crate::folder::{self, FolderError, Signature};
-use crate::gate::{Gate, Worker};
+use crate::gate::{Gate, Shares, Worker};
 use crate::identity::{Clients, ClientsError, Identity, KeyError, Role, Tickets};
 use crate::ledger::{Health, Ledger, OpenError, Progress};
 use crate::listener::{self, ListenError, Readiness, Ready, Server, Tls, TlsError};
@@ -196,6 +196,7 @@ impl Prepared {
             flex: config.flex.clone(),
             exposed_cards: metrics.exposed_cards(),
             webhooks: Arc::new(webhooks(&config, &ledger, &clock)?),
+            shares: shares(&config, &ledger)?,
             ledger,
             accounts,
             crowd: Crowd::new(&config.limits, Arc::clone(&metrics), clock.clone()),
@@ -280,6 +281,15 @@ fn tickets(ledger: &Ledger, links: &config::Links) -> Result<Tickets, StartError
     let key = ledger.derived_key("tickets");
     let tickets = key.and_then(|key| Tickets::new(&key, links.life_seconds.duration()));
     tickets.ok_or(StartError::NoKey)
+}
+
+/// Shares under keys that all gates of the ledger have.
+fn shares(config: &Config, ledger: &Ledger) -> Result<Shares, StartError> {
+    let key = ledger.derived_key("shares").ok_or(StartError::NoKey)?;
+    let names = &config.listen.names;
+    let host = config.shares.host.clone().or_else(|| names.first().cloned()).unwrap_or_default();
+    let certificates = config.clients.as_ref().is_some_and(|clients| clients.ca_file.is_some());
+    Ok(Shares::new(&key, &config.shares, &host, certificates))
 }
 
 /// What is configured of each webhook.

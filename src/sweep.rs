@@ -369,6 +369,7 @@ fn caller(role: Role) -> Arc<Caller> {
     Arc::new(Caller {
         id: "sweep".to_owned(),
         roles: [role].into(),
+        on_behalf_of: None,
         bound_purpose: None,
         default_purpose: None,
         proof: Proof {

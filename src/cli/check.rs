@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::policies::{PolicyFolder, count, tell};
-use super::{Exit, Format, say};
+use super::{ConfigPath, Exit, Format, say, share};
 use crate::clock::Clock;
 use crate::notice::{Class, Coverage, Plain, Problem};
 use crate::policy::{Draft, Policies};
@@ -14,11 +14,17 @@ use crate::policy::{Draft, Policies};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:\n  noticegate check\n  noticegate check --sentences          # every sentence and what it became\n  \
-noticegate check --deny-warnings --format json\n\n\
+noticegate check --deny-warnings --format json\n  \
+noticegate check --policies draft --shares  # and the links that it would stop\n\n\
 Exit status: 0 nothing is wrong, 1 only warnings and --deny-warnings, 3 the folder cannot be used")]
 pub(super) struct Check {
     #[command(flatten)]
     folder: PolicyFolder,
+    /// Tell which shares that are out these policies would stop, by the ledger of --config
+    #[arg(long)]
+    shares: bool,
+    #[command(flatten)]
+    path: ConfigPath,
     /// Show every sentence of the notices, what it became, and each clause in plain words
     #[arg(long)]
     sentences: bool,
@@ -48,7 +54,14 @@ impl Check {
             tell_coverage_json(&draft);
         }
         let errors = tell(&self.folder.policies, &problems, self.format);
-        let warnings = problems.len() - errors;
+        let stopped = match self.shares {
+            true => match share::stopped_by(&sources, &self.path, self.format) {
+                Ok(stopped) => stopped,
+                Err(exit) => return exit,
+            },
+            false => 0,
+        };
+        let warnings = problems.len() - errors + stopped;
         if self.format == Format::Human {
             say(match (errors, warnings) {
                 (0, 0) => "nothing is wrong".to_owned(),

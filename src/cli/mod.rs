@@ -20,6 +20,7 @@ mod policies;
 mod register;
 mod replay;
 mod serve;
+mod share;
 mod sweep;
 mod test;
 #[cfg(test)]
@@ -66,6 +67,7 @@ enum Command {
     Law(law::Law),
     Ledger(ledger::Ledger),
     Replay(replay::Replay),
+    Share(share::Share),
     Sweep(sweep::Sweep),
     Witness(witness::Witness),
     Client(client::Client),
@@ -144,6 +146,7 @@ pub fn run() -> ExitCode {
         Command::Law(command) => command.run(),
         Command::Ledger(command) => command.run(),
         Command::Replay(command) => command.run(),
+        Command::Share(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Witness(command) => command.run(),
         Command::Client(command) => command.run(),

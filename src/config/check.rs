@@ -41,6 +41,7 @@ impl Config {
         config.check_webhooks(environment)?;
         config.check_retention()?;
         config.check_traces()?;
+        config.check_shares()?;
         if let Some(origin) = config.cors.origins.iter().find(|origin| !is_https_origin(origin)) {
             let problem = format!("`{origin}` is not `https://` and a host name");
             return Err(wrong("cors.origins", problem));
@@ -282,6 +283,15 @@ impl Config {
         }
     }
 
+    fn check_shares(&self) -> Result<(), ConfigError> {
+        let Some(host) = &self.shares.host else { return Ok(()) };
+        let name = host.split(':').next().unwrap_or_default();
+        match self.listen.names.iter().any(|own| own == name) {
+            true => Ok(()),
+            false => Err(wrong("shares.host", "one of `listen.names`, with a port or without")),
+        }
+    }
+
     fn check_clients(&self) -> Result<(), ConfigError> {
         match &self.clients {
             Some(clients) if clients.required && clients.ca_file.is_none() => {
@@ -317,7 +327,7 @@ impl Issuer {
             let problem = "1 to 32 lower-case letters, digits and hyphens";
             return Err(wrong("issuer.name", problem));
         }
-        if self.name == super::CLIENT_ISSUER {
+        if [super::CLIENT_ISSUER, super::SHARE_ISSUER].contains(&self.name.as_str()) {
             let problem = "`client` stands for machine clients; choose another";
             return Err(wrong("issuer.name", problem));
         }

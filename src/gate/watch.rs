@@ -5,31 +5,82 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Gate;
+use crate::identity::Caller;
+use crate::ledger::ShareKey;
 use crate::policy::Question;
+use crate::share::Share;
 
 /// How often a running stream is decided about again. A withdrawal, a lifted promise, the end of a
 /// period or other policies end it that much later at the most; a statement that this gate knows
 /// ends it at once.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// The link by which a stream runs.
+pub(super) struct Link {
+    share: Share,
+    /// Up to which place the share is known.
+    seen: u64,
+}
+
+impl Link {
+    /// Of a share, as it is known up to a place.
+    pub(super) fn of(share: &Share, seen: u64) -> Self {
+        Self { share: share.clone(), seen }
+    }
+}
+
 impl Gate {
     /// Returns when what was permitted is permitted no more.
     pub(super) fn revoked(
         self: &Arc<Self>,
         question: Question,
+        link: Option<Link>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let gate = Arc::clone(self);
         Box::pin(async move {
-            let mut question = question;
+            let (mut question, mut link) = (question, link);
             let mut changes = gate.ledger.changes();
             loop {
                 // Whichever comes first; a ledger that is closed tells nothing, but time goes on.
                 let _ = tokio::time::timeout(AGAIN, changes.changed()).await;
+                if let Some(link) = &mut link
+                    && !gate.still_gives(link, &mut question).await
+                {
+                    return;
+                }
                 if !gate.still_permits(&mut question).await {
                     return;
                 }
             }
         })
+    }
+
+    /// Whether a share still gives what it gave, and by which right.
+    async fn still_gives(&self, link: &mut Link, question: &mut Question) -> bool {
+        let token = &link.share.terms.token;
+        if !self.ledger.is_share_as_it_was(token, link.seen) {
+            match self.ledger.shares(ShareKey::Link(token)).await {
+                Ok((found, seen)) => match found.into_iter().next() {
+                    Some(share) => (link.share, link.seen) = (share, seen),
+                    None => return false,
+                },
+                // What cannot be read now is read at the next look.
+                Err(error) => tracing::warn!(%error, "a running stream could not be looked at"),
+            }
+        }
+        if link.share.state(self.clock.now()).is_err() {
+            return false;
+        }
+        let maker = &link.share.question.caller;
+        match self.identity.roles_now(&maker.id, &maker.roles) {
+            None => false,
+            Some(roles) if roles == question.caller.roles => true,
+            Some(roles) => {
+                let caller = Caller { roles, ..(*question.caller).clone() };
+                question.caller = Arc::new(caller);
+                true
+            }
+        }
     }
 
     async fn still_permits(&self, question: &mut Question) -> bool {

@@ -93,6 +93,13 @@ impl PeerCertificate {
         let (names, expires_at) = names(der).unwrap_or((Vec::new(), Timestamp::MIN));
         Self { names, fingerprint, expires_at }
     }
+
+    /// Whether this is one of its names, with its kind, and its time is not over.
+    #[must_use]
+    pub fn is_named(&self, name: &str, now: Timestamp) -> bool {
+        let name = name.parse::<CertificateName>();
+        now <= self.expires_at && name.is_ok_and(|name| self.names.contains(&name))
+    }
 }
 
 fn names(der: &[u8]) -> Option<(Vec<CertificateName>, Timestamp)> {

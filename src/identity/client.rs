@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::basic::Pair;
 use super::clients::{Client, Clients, Digest, NO_DIGEST, SECRETS_MAX};
-use super::{Caller, Identity, PeerCertificate, Proof, Stranger};
+use super::{Caller, Identity, PeerCertificate, Proof, Role, Stranger};
 use crate::media::AccountSid;
 use crate::purpose::Purpose;
 
@@ -76,6 +76,18 @@ impl Identity {
 
     pub(super) fn clients(&self) -> Option<Arc<Clients>> {
         self.clients.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The roles that somebody has now who once had these: those of a client are looked up, and of
+    /// one that is gone, disabled or expired there are none. Of others nobody knows better.
+    #[must_use]
+    pub fn roles_now(&self, id: &str, before: &Arc<[Role]>) -> Option<Arc<[Role]>> {
+        let Some(client) = id.strip_prefix(ISSUER).and_then(|rest| rest.strip_prefix('|')) else {
+            return Some(Arc::clone(before));
+        };
+        let client = Arc::clone(self.clients()?.get(client)?);
+        let lives = client.expires.is_none_or(|expires| self.clock.now() < expires);
+        (client.enabled && lives).then(|| Arc::clone(&client.roles))
     }
 
     /// Counts requests over a client's limit here.
@@ -175,6 +187,7 @@ impl Client {
         let caller = Caller {
             id: format!("{ISSUER}|{}", self.id),
             roles: Arc::clone(&self.roles),
+            on_behalf_of: None,
             bound_purpose: None,
             default_purpose: self.default_purpose.clone(),
             proof: Proof {

@@ -68,6 +68,7 @@ pub fn flex_caller(
     Ok(Arc::new(Caller {
         id: format!("flex|{identity}"),
         roles: roles.into(),
+        on_behalf_of: None,
         bound_purpose: None,
         default_purpose: settings.default_purpose.clone(),
         proof: Proof { issuer: "flex".to_owned(), key_id: None, token_id: None, expires_at },

@@ -51,12 +51,23 @@ pub struct Caller {
     pub id: String,
     /// Roles of the vocabulary, sorted, without doubles. May be empty.
     pub roles: Arc<[Role]>,
+    /// Whose right is used, if it is not the caller's own: who holds the link of a share uses the
+    /// right of who made it.
+    pub on_behalf_of: Option<String>,
     /// The purpose the token was issued for; a request may not name another.
     pub bound_purpose: Option<Purpose>,
     /// The purpose when the request names none.
     pub default_purpose: Option<Purpose>,
     /// What proved it.
     pub proof: Proof,
+}
+
+impl Caller {
+    /// Whose right is used, by their id.
+    #[must_use]
+    pub fn whose_right(&self) -> &str {
+        self.on_behalf_of.as_deref().unwrap_or(&self.id)
+    }
 }
 
 /// What proved who the caller is, in a form that proves nothing to who reads it later.
@@ -433,6 +444,7 @@ impl Identity {
         let caller = Caller {
             id: format!("{}|{}", issuer.settings.name, claims.subject(&issuer.settings)?),
             roles: claims.roles(&issuer.settings, &issuer.roles)?,
+            on_behalf_of: None,
             bound_purpose: claims.purpose(&issuer.settings)?,
             default_purpose: issuer.settings.default_purpose.clone(),
             proof: Proof {

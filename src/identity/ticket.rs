@@ -108,6 +108,7 @@ impl Tickets {
                     id: held.caller.to_owned(),
                     roles: held.roles.iter().map(|role| Role::new(role)).collect(),
                     default_purpose: purpose.clone(),
+                    on_behalf_of: None,
                     bound_purpose: purpose,
                     proof: Proof {
                         issuer: held.issuer.to_owned(),
@@ -138,6 +139,7 @@ mod tests {
         Caller {
             id: "staff|ana".to_owned(),
             roles: [Role::new("quality-analyst")].into(),
+            on_behalf_of: None,
             bound_purpose: None,
             default_purpose: None,
             proof: Proof {

@@ -72,7 +72,7 @@ pub struct Prunable {
 pub enum Person {
     /// A participant, by a telephone number in E.164 form.
     Number(String),
-    /// A participant, by another name that the organisation gave them.
+    /// A participant, or a recipient of shares, by another name that the organisation gave them.
     Name(String),
     /// A caller, by their id.
     Caller(String),

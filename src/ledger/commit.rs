@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use super::AppendError;
 use super::entry::Ask;
 use crate::facts::{Numbers, Who};
+use crate::share::Private;
 
 /// LIMIT: bytes of a user agent that are kept.
 pub(super) const AGENT_BYTES_MAX: usize = 200;
@@ -27,14 +28,21 @@ pub(super) struct Commitments {
     net: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     subject: Vec<String>,
 }
 
 impl Commitments {
+    /// The same, and to what a share tells of people.
+    pub(super) fn with_share(self, share: String) -> Self {
+        Self { share: Some(share), ..self }
+    }
+
     /// True if it commits to nothing.
     pub(super) fn is_empty(&self) -> bool {
-        self.net.is_none() && self.said.is_none() && self.subject.is_empty()
+        self.net.is_none() && self.said.is_none() && self.share.is_none() && self.subject.is_empty()
     }
 }
 
@@ -44,7 +52,7 @@ pub(super) struct Clear(pub(super) Vec<Group>);
 
 /// One group, with the salt that opens its commitment.
 pub(super) struct Group {
-    /// `net`, `said` or `subject`.
+    /// `net`, `said`, `share` or `subject`.
     pub(super) name: &'static str,
     /// Whom it tells of: their name in the ledger's own terms.
     pub(super) person: String,
@@ -129,7 +137,7 @@ pub(super) fn commit(
         (reason, reference) => Some(clear.add("said", &person, Said { reason, reference })?),
     };
     let subject = clear.subjects(numbers)?.subject;
-    Ok((Commitments { net, said, subject }, clear))
+    Ok((Commitments { net, said, share: None, subject }, clear))
 }
 
 impl Clear {
@@ -139,7 +147,16 @@ impl Clear {
         let each = each
             .map(|number| self.add("subject", &person_of_number(number), Subject::Number(number)));
         let subject = each.collect::<Result<_, _>>()?;
-        Ok(Commitments { net: None, said: None, subject })
+        Ok(Commitments { net: None, said: None, share: None, subject })
+    }
+
+    /// What a share tells of people: of its recipient if they have a name, else of its maker.
+    pub(super) fn share(&mut self, maker: &str, private: &Private) -> Result<String, AppendError> {
+        let person = match &private.name {
+            Some(name) => person_of_name(name),
+            None => person_of_caller(maker),
+        };
+        self.add("share", &person, private)
     }
 
     /// A note about entries, in somebody's own words.
@@ -151,7 +168,7 @@ impl Clear {
         let Some(note) = note else { return Ok(None) };
         let said = Said { reason: Some(note), reference: None };
         let said = Some(self.add("said", person, said)?);
-        Ok(Some(Commitments { net: None, said, subject: Vec::new() }))
+        Ok(Some(Commitments { net: None, said, share: None, subject: Vec::new() }))
     }
 
     /// The participant of a statement, and what somebody said in their own words.
@@ -173,7 +190,7 @@ impl Clear {
         let said = Said { reason, reference: None };
         let said = reason.map(|_| self.add("said", &person_of_caller(actor), said)).transpose()?;
         let any = said.is_some() || !subject.is_empty();
-        Ok(any.then_some(Commitments { net: None, said, subject }))
+        Ok(any.then_some(Commitments { net: None, said, share: None, subject }))
     }
 
     fn add<T: Serialize>(

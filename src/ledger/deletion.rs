@@ -219,7 +219,7 @@ impl Clerk {
             AppendError::NoRandomness => ClerkError::NoRandomness,
             _ => ClerkError::Nothing("a deletion is too long to be recorded"),
         })?;
-        let durable = self.put(id, &text, &clear, Some((&basis, register)))?;
+        let durable = self.put_named(id, &text, &clear, &[], Some((&basis, register)))?;
         Ok(durable.then_some(Deletion { id, permit }))
     }
 
@@ -237,16 +237,18 @@ impl Clerk {
         let now = self.clock.now();
         let id = EntryId::new(now);
         let text = entry::deleted(id, now, (of, Some(recording), &media), (&self.actor, answer));
-        self.put(id, &text, &Clear::default(), None)?;
+        self.put_named(id, &text, &Clear::default(), &[], None)?;
         Ok(())
     }
 
-    /// Appends one entry to the chain of this clerk's deletions; false if the basis is not current.
-    fn put(
+    /// Appends one entry to this clerk's chain, to be found by these names; false if the basis is
+    /// not current.
+    pub(super) fn put_named(
         &mut self,
         id: EntryId,
         text: &str,
         clear: &Clear,
+        names: &[RegisterName],
         basis: Option<(&Basis, &RegisterReader)>,
     ) -> Result<bool, ClerkError> {
         let mut sealer = Sealer::new(Arc::clone(&self.sealing));
@@ -257,6 +259,7 @@ impl Clerk {
             Some(chain) => chain,
             None => Chain::after(self.store.last()?),
         };
+        let named: Vec<(usize, &str)> = names.iter().map(|name| (0, &**name)).collect();
         for _ in 0..TRIES_MAX {
             let known = match basis {
                 None => None,
@@ -272,7 +275,7 @@ impl Clerk {
             let mut next = chain.clone();
             let (bytes, leaf) = next.seal(text.to_owned());
             let append = Append { bytes: &bytes, leaf: &leaf, clear };
-            if self.store.append_knowing(&[append], &[], known)?.is_some() {
+            if self.store.append_knowing(&[append], &named, known)?.is_some() {
                 chain = next;
                 self.chain = Some(chain);
                 return Ok(true);

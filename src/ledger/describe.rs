@@ -20,6 +20,7 @@ pub(super) fn describe(
     for (field, pointer) in [
         (Field::Kind, "/t"),
         (Field::Caller, "/caller/id"),
+        (Field::Caller, "/caller/for"),
         (Field::Recipient, "/recipient"),
         (Field::Recording, "/media/recording"),
         (Field::Call, "/facts/call"),
@@ -40,7 +41,7 @@ pub(super) fn describe(
     }
     let kind = text("/t").unwrap_or_default();
     let decision = match kind {
-        "intent" | "deletion" => Some("permit"),
+        "intent" | "deletion" | "share" => Some("permit"),
         "refusal" => Some("refuse"),
         _ => None,
     };
@@ -64,7 +65,14 @@ pub(super) fn describe(
     let shown = |pointer: &str| opened.and_then(|o| o.pointer(pointer)).and_then(Value::as_str);
     terms.extend(shown("/net/address").map(|address| (Field::Address, address.to_owned())));
     let mut words: Vec<String> = Vec::new();
-    let said = ["/said/reason", "/said/reference", "/net/agent"];
+    let said = [
+        "/said/reason",
+        "/said/reference",
+        "/net/agent",
+        "/share/name",
+        "/share/note",
+        "/share/contract",
+    ];
     words.extend(said.into_iter().filter_map(shown).map(str::to_owned));
     words.extend(
         ["/detail", "/caller/id", "/actor"].into_iter().filter_map(text).map(str::to_owned),

@@ -11,7 +11,7 @@
 
 mod permitted;
 
-pub(super) use permitted::{Sweeping, deleted, deletion, intent};
+pub(super) use permitted::{Sweeping, deleted, deletion, intent, share, share_end};
 
 use std::fmt;
 use std::net::IpAddr;
@@ -30,6 +30,7 @@ use crate::media::{AccountSid, CallSid, Channels, Form, MediaRef, MediaSid};
 use crate::notice::{Circumstance, ConsentForm, NoticeVersion};
 use crate::policy::{Action, Citation, Decision, Ground, Stated};
 use crate::purpose::Purpose;
+use crate::share::ShareId;
 
 /// The version of the form. It rises when a key changes its meaning.
 pub(super) const VERSION: u8 = 1;
@@ -105,8 +106,10 @@ pub struct Refused {
     pub caller: Option<Arc<Caller>>,
     /// What they wanted to do.
     pub action: Action,
-    /// What they asked for.
-    pub media: MediaRef,
+    /// What they asked for; `None` of a link that leads to nothing.
+    pub media: Option<MediaRef>,
+    /// By which share, if by any.
+    pub share: Option<ShareId>,
     /// Why, if they said so.
     pub purpose: Option<Purpose>,
     /// What the request stated beside its purpose.
@@ -204,7 +207,8 @@ struct RefusalForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     facts: Option<FactsForm<'a>>,
     id: EntryId,
-    media: MediaForm,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<MediaForm>,
     method: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     purpose: Option<&'a str>,
@@ -213,6 +217,8 @@ struct RefusalForm<'a> {
     reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<ShareId>,
     t: &'a str,
     #[serde(skip_serializing_if = "is_zero")]
     unrecorded: u64,
@@ -285,6 +291,9 @@ pub(super) struct Event<'a> {
 struct CallerForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     bound: Option<&'a str>,
+    /// Whose right they use, if it is not their own.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<&'a str>,
     id: &'a str,
     issuer: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -405,12 +414,16 @@ pub(super) fn refusal(
         detail: refused.detail.as_deref(),
         facts: refused.facts.as_deref().map(FactsForm::of),
         id,
-        media: MediaForm::of(&refused.media, refused.facts.as_ref().map(|facts| facts.recording)),
+        media: refused
+            .media
+            .as_ref()
+            .map(|media| MediaForm::of(media, refused.facts.as_ref().map(|facts| facts.recording))),
         method: ask.method,
         purpose: refused.purpose.as_ref().map(Purpose::as_str),
         range: ask.range.as_deref(),
         reason: refused.reason,
         recipient: refused.stated.recipient.as_deref(),
+        share: refused.share,
         t: "refusal",
         unrecorded,
         v: VERSION,
@@ -471,6 +484,7 @@ impl<'a> CallerForm<'a> {
     fn of(caller: &'a Caller) -> Self {
         Self {
             bound: caller.bound_purpose.as_ref().map(Purpose::as_str),
+            on_behalf_of: caller.on_behalf_of.as_deref(),
             id: &caller.id,
             issuer: &caller.proof.issuer,
             key: caller.proof.key_id.as_deref(),
@@ -582,6 +596,7 @@ mod tests {
             caller: Some(Arc::new(Caller {
                 id: "staff|\u{e9}\"\\\u{1}\u{7f}\u{2028}".to_owned(),
                 roles: [Role::new("team-lead"), Role::new("trainer")].into(),
+                on_behalf_of: None,
                 bound_purpose: None,
                 default_purpose: None,
                 proof: Proof {
@@ -592,7 +607,8 @@ mod tests {
                 },
             })),
             action: Action::Access,
-            media: media.with_channels(Some(Channels::Dual)),
+            media: Some(media.with_channels(Some(Channels::Dual))),
+            share: "019aa000-0000-7000-8000-000000000001".parse().ok(),
             purpose: "staff-training".parse().ok(),
             stated: Stated {
                 circumstances: vec![Circumstance::Reference, Circumstance::Reason],
@@ -661,10 +677,11 @@ mod tests {
             ending: DeletionEnding::Gone,
         };
         let told = ("somebody", &answer);
+        let media = refused().media.unwrap();
         for open in [
             refusal(id, &refused(), &ask(), 3).unwrap().0,
             outcome(id, now, id, &served),
-            deleted(id, now, (id, Some(refused().media.sid().unwrap()), &refused().media), told),
+            deleted(id, now, (id, media.sid(), &media), told),
             event(id, now, full),
         ] {
             for (count, after) in [(0, Some(11)), (12, None)] {

@@ -37,6 +37,7 @@ mod register;
 mod replay;
 mod review;
 mod search;
+mod share;
 mod sign;
 pub mod store;
 mod subject;
@@ -65,6 +66,7 @@ pub use recall::{RecallError, Recalled, recall};
 pub use register::Told;
 pub use replay::{Group, Replayed, Shift, replay};
 pub use review::{Review, ReviewError, Row, rebuild};
+pub use share::ShareKey;
 pub use store::{Place, StoreError};
 pub use subject::disclosures;
 pub use tlog::witness::REQUEST_BYTES_MAX as WITNESS_REQUEST_BYTES_MAX;
@@ -249,9 +251,9 @@ impl Ledger {
     /// [`AppendError`] at once if the ledger is closed or its queue is full.
     pub fn intend(&self, permit: Permit, ask: &Ask) -> Result<(Intent, Pledge), AppendError> {
         let id = EntryId::new(permit.question().now);
-        let (text, clear) = entry::intent(id, &permit, ask)?;
-        let basis = Some(permit.question().facts.basis.clone());
-        let item = Item { basis, ..Item::new(id, Kind::Intent, text, clear) };
+        let (text, clear) = entry::intent(id, &permit, ask, None)?;
+        let bases = vec![permit.question().facts.basis.clone()];
+        let item = Item { bases, ..Item::new(id, Kind::Intent, text, clear) };
         let answered = self.writer.push(item)?;
         let pledge = Pledge::new(id, answered, self.timeout, self.clone());
         Ok((Intent::new(id, permit), pledge))

@@ -27,6 +27,8 @@ pub(super) struct Sealed {
     net: Option<SealedGroup>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     said: Option<SealedGroup>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    share: Option<SealedGroup>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     subject: Vec<SealedGroup>,
 }
@@ -48,6 +50,7 @@ impl Sealed {
         let one = |name, group| std::iter::zip(std::iter::repeat(name), group);
         one("net", self.net.as_slice())
             .chain(one("said", self.said.as_slice()))
+            .chain(one("share", self.share.as_slice()))
             .chain(one("subject", self.subject.as_slice()))
     }
 
@@ -129,6 +132,7 @@ impl Sealer {
             match group.name {
                 "net" => sealed.net = Some(group_of),
                 "said" => sealed.said = Some(group_of),
+                "share" => sealed.share = Some(group_of),
                 _ => sealed.subject.push(group_of),
             }
         }
@@ -214,7 +218,7 @@ impl Opener {
     }
 }
 
-/// Opened groups as one value: `net` and `said` as they are, `subject` as a list.
+/// Opened groups as one value: `net`, `said` and `share` as they are, `subject` as a list.
 pub(super) fn as_value(groups: &[OpenedGroup]) -> Value {
     let mut value = Map::new();
     for (name, plain) in groups {

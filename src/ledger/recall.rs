@@ -88,6 +88,8 @@ struct EntryForm<'a> {
 #[derive(Deserialize)]
 struct CallerForm<'a> {
     bound: Option<String>,
+    #[serde(rename = "for")]
+    on_behalf_of: Option<String>,
     id: String,
     #[serde(borrow)]
     issuer: Cow<'a, str>,
@@ -167,7 +169,7 @@ pub fn recall(bytes: &[u8]) -> Result<Recalled, RecallError> {
     let entry: EntryForm<'_> =
         serde_json::from_slice(bytes).map_err(|_| RecallError::NoDecision)?;
     let permitted = match &*entry.t {
-        "intent" | "deletion" => true,
+        "intent" | "deletion" | "share" => true,
         "refusal" => false,
         _ => return Err(RecallError::NoDecision),
     };
@@ -216,6 +218,7 @@ fn read_caller(caller: CallerForm<'_>) -> Option<Caller> {
     Some(Caller {
         id: caller.id,
         roles: caller.roles.iter().map(|role| Role::new(role)).collect(),
+        on_behalf_of: caller.on_behalf_of,
         bound_purpose: caller.bound.map(|purpose| purpose.parse()).transpose().ok()?,
         default_purpose: None,
         proof: Proof {

@@ -21,10 +21,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{oneshot, watch};
 
 use super::AppendError;
-use super::commit::{Clear, Commitments, person_of_name, person_of_number};
+use super::commit::{Clear, Commitments, person_of_caller, person_of_name, person_of_number};
 use super::entry::{self, EntryId};
 use super::keys::Sealing;
 use super::people::{Opener, Sealed, as_value};
+use super::share::{self, OnRecord};
 use super::store::{Access, Place, Store, StoreError, Stored};
 use super::writer::full;
 use crate::facts::{Basis, FactsError, Key, Recorded, RegisterName, Said, Statement, Who};
@@ -80,6 +81,12 @@ pub struct Told {
 /// Statements without their entries.
 pub(super) fn recorded_of(told: Vec<Told>) -> Vec<Recorded> {
     told.into_iter().map(|told| told.recorded).collect()
+}
+
+/// The name under which the shares are kept that somebody made.
+pub(super) fn name_of_maker(sealing: &Sealing, maker: &str) -> RegisterName {
+    let maker = sealing.blind(&person_of_caller(maker));
+    format!("shares-of:{}", URL_SAFE_NO_PAD.encode(maker)).into()
 }
 
 /// What was stated lately, as far as this gate knows.
@@ -161,7 +168,16 @@ impl News {
 /// What is asked of the thread.
 struct Wanted {
     names: Vec<RegisterName>,
-    answer: oneshot::Sender<Result<(Vec<Told>, u64), String>>,
+    answer: Answer,
+}
+
+/// Reads entries as something.
+type Open<T> = fn(&mut dyn Store, &mut Opener, &[Stored]) -> Result<Vec<T>, StoreError>;
+
+/// As what it is read.
+enum Answer {
+    Statements(oneshot::Sender<Result<(Vec<Told>, u64), String>>),
+    Shares(oneshot::Sender<Result<(Vec<OnRecord>, u64), String>>),
 }
 
 /// The handle on the thread.
@@ -212,15 +228,31 @@ impl Register {
         &self,
         names: Vec<RegisterName>,
     ) -> Result<(Vec<Told>, u64), FactsError> {
-        let gone = || FactsError::Register("its thread has ended; restart the gate".to_owned());
         let (answer, answered) = oneshot::channel();
-        {
-            let running = self.lock();
-            let (wanted, _) = running.as_ref().ok_or_else(gone)?;
-            wanted.send(Wanted { names, answer }).map_err(|_| gone())?;
-        }
+        self.ask(Wanted { names, answer: Answer::Statements(answer) })?;
         answered.await.map_err(|_| gone())?.map_err(FactsError::Register)
     }
+
+    /// Everything that is on record about shares under these names before the place that is
+    /// answered with.
+    pub(super) async fn shares(
+        &self,
+        names: Vec<RegisterName>,
+    ) -> Result<(Vec<OnRecord>, u64), FactsError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Wanted { names, answer: Answer::Shares(answer) })?;
+        answered.await.map_err(|_| gone())?.map_err(FactsError::Register)
+    }
+
+    fn ask(&self, wanted: Wanted) -> Result<(), FactsError> {
+        let running = self.lock();
+        let (thread, _) = running.as_ref().ok_or_else(gone)?;
+        thread.send(wanted).map_err(|_| gone())
+    }
+}
+
+fn gone() -> FactsError {
+    FactsError::Register("its thread has ended; restart the gate".to_owned())
 }
 
 impl Drop for Register {
@@ -241,8 +273,13 @@ impl Reader {
     fn serve(&mut self, asked: &mpsc::Receiver<Wanted>) {
         loop {
             match asked.recv_timeout(LOOK) {
-                Ok(Wanted { names, answer }) => {
-                    let read = self.on_store(|reader, store| reader.read(store, &names));
+                Ok(Wanted { names, answer: Answer::Statements(answer) }) => {
+                    let read = self.on_store(|reader, store| reader.read(store, &names, open));
+                    let _ = answer.send(read);
+                }
+                Ok(Wanted { names, answer: Answer::Shares(answer) }) => {
+                    let read =
+                        self.on_store(|reader, store| reader.read(store, &names, share::open));
                     let _ = answer.send(read);
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -274,11 +311,12 @@ impl Reader {
         Ok(done)
     }
 
-    fn read(
+    fn read<T>(
         &mut self,
         store: &mut dyn Store,
         names: &[RegisterName],
-    ) -> Result<(Vec<Told>, u64), StoreError> {
+        open: Open<T>,
+    ) -> Result<(Vec<T>, u64), StoreError> {
         // First how far, then what: so nothing before that place can be missing.
         let stated = store.stated()?;
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();

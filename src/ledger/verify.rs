@@ -98,6 +98,7 @@ struct Skeleton<'a> {
 struct Committed {
     net: Option<String>,
     said: Option<String>,
+    share: Option<String>,
     #[serde(default)]
     subject: Vec<String>,
 }
@@ -448,6 +449,7 @@ impl Run {
             let holds = commitment.is_some_and(|commitment| match name {
                 "net" => committed.net == Some(commitment),
                 "said" => committed.said == Some(commitment),
+                "share" => committed.share == Some(commitment),
                 _ => committed.subject.contains(&commitment),
             });
             if holds {

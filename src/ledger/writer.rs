@@ -86,8 +86,8 @@ pub(super) struct Item {
     pub(super) answer: Option<oneshot::Sender<Answer>>,
     /// Policy texts that are kept before the entry that names their digest.
     pub(super) policies: Option<PolicyTexts>,
-    /// What the decision behind an intent rests on.
-    pub(super) basis: Option<Basis>,
+    /// What the decision behind it rests on.
+    pub(super) bases: Vec<Basis>,
     /// The names under which a statement is found.
     pub(super) names: Vec<RegisterName>,
     /// True if the next item belongs to the same transaction.
@@ -112,7 +112,7 @@ impl Item {
             clear,
             answer: None,
             policies: None,
-            basis: None,
+            bases: Vec::new(),
             names: Vec::new(),
             joined: false,
         }
@@ -406,16 +406,29 @@ impl Run {
         }
     }
 
-    /// Refuses the intents whose decisions do not know what was said since.
+    /// Refuses what was decided without knowing what was said since.
     fn without_stale(&self, batch: Vec<Item>) -> Vec<Item> {
-        // What is said in this very batch is unknown to all of it.
-        let said: HashSet<RegisterName> =
-            batch.iter().flat_map(|item| item.names.iter().cloned()).collect();
-        let is_stale = |basis: &Basis| {
-            !self.news.is_current(basis) || basis.names.iter().any(|name| said.contains(name))
-        };
-        let (stale, fresh): (Vec<Item>, Vec<Item>) =
-            batch.into_iter().partition(|item| item.basis.as_ref().is_some_and(is_stale));
+        // What is said in this very batch is unknown to all of it. Of entries that rest on what
+        // they say themselves (the uses of a share), the first goes before the others.
+        let rests = |item: &Item| !item.bases.is_empty();
+        let mut said: HashSet<RegisterName> = batch
+            .iter()
+            .filter(|item| !rests(item))
+            .flat_map(|item| item.names.iter().cloned())
+            .collect();
+        let (mut stale, mut fresh) = (Vec::new(), Vec::new());
+        for item in batch {
+            let is_stale = item.bases.iter().any(|basis| {
+                !self.news.is_current(basis) || basis.names.iter().any(|name| said.contains(name))
+            });
+            match is_stale {
+                true => stale.push(item),
+                false => {
+                    said.extend(item.names.iter().cloned());
+                    fresh.push(item);
+                }
+            }
+        }
         for answer in stale.into_iter().filter_map(|item| item.answer) {
             let _ = answer.send(Answer::Failed(AppendError::Stale));
         }
@@ -452,7 +465,7 @@ impl Run {
             .flat_map(|(index, item)| item.names.iter().map(move |name| (index, &**name)))
             .collect();
         // Only what rests on statements has to know them all.
-        let rests = batch.iter().any(|item| item.basis.is_some());
+        let rests = batch.iter().any(|item| !item.bases.is_empty());
         let known = rests.then(|| self.news.head());
         crash::at("appending");
         let appended = store.append_knowing(&appends, &named, known);

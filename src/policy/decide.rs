@@ -42,7 +42,7 @@ impl Question {
     pub fn knowing(mut self, facts: Arc<Facts>) -> Self {
         let circumstances = &mut self.stated.circumstances;
         circumstances.retain(|one| *one != Circumstance::HoldParty);
-        let is_named = facts.is_held_for(&self.caller.id, self.purpose.as_ref());
+        let is_named = facts.is_held_for(self.caller.whose_right(), self.purpose.as_ref());
         circumstances.extend(is_named.then_some(Circumstance::HoldParty));
         self.facts = facts;
         self

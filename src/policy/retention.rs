@@ -236,6 +236,7 @@ impl<'a> Asking<'a> {
         let caller = Caller {
             id: "anybody".to_owned(),
             roles: policies.roles.iter().cloned().collect(),
+            on_behalf_of: None,
             bound_purpose: None,
             default_purpose: None,
             proof: Proof {

@@ -35,6 +35,7 @@ pub(super) fn caller(roles: impl IntoIterator<Item = Role>) -> Arc<Caller> {
     Arc::new(Caller {
         id: "test|caller".to_owned(),
         roles: roles.into(),
+        on_behalf_of: None,
         bound_purpose: None,
         default_purpose: None,
         proof: Proof {

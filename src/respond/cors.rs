@@ -14,11 +14,11 @@ use http::{Method, Response, StatusCode};
 use super::common;
 use crate::stream::ReplyBody;
 
-const METHODS: &str = "GET, HEAD, DELETE";
+const METHODS: &str = "GET, HEAD, POST, DELETE";
 
-const ASKED: &str = "Authorization, Accept, If-Match, If-Modified-Since, If-None-Match, If-Range, \
-                     If-Unmodified-Since, Noticegate-Purpose, Noticegate-Reason, \
-                     Noticegate-Reference, Range";
+const ASKED: &str = "Authorization, Accept, Content-Type, Idempotency-Key, If-Match, \
+                     If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, \
+                     Noticegate-Purpose, Noticegate-Reason, Noticegate-Reference, Range";
 
 const EXPOSED: &str = "Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified, \
                        Noticegate-Entry, Retry-After";

@@ -48,6 +48,8 @@ pub struct MediaBody {
     at: u64,
     resume: Option<Resume>,
     slot: Option<OwnedSemaphorePermit>,
+    /// Bytes of our own before all others.
+    head: Bytes,
 }
 
 /// A body that goes on where another broke off, and the account's slot that it takes.
@@ -123,7 +125,17 @@ impl MediaBody {
     }
 
     fn new(from: From, remaining: Option<u64>, allowance: u64) -> Self {
-        Self { from, skip: 0, remaining, allowance, silence: None, at: 0, resume: None, slot: None }
+        Self {
+            from,
+            skip: 0,
+            remaining,
+            allowance,
+            silence: None,
+            at: 0,
+            resume: None,
+            slot: None,
+            head: Bytes::new(),
+        }
     }
 
     /// Only the bytes from the first to the last of the whole.
@@ -135,6 +147,11 @@ impl MediaBody {
     pub(super) fn hold(&mut self, slot: Option<OwnedSemaphorePermit>, longest: Duration) {
         self.slot = slot;
         self.silence = Some(Silence { longest, timer: None, waiting: false });
+    }
+
+    /// The same behind a few bytes of our own.
+    pub(super) fn behind(self, head: Bytes) -> Self {
+        Self { head, ..self }
     }
 
     /// Lets the body be resumed should upstream break off.
@@ -170,17 +187,20 @@ impl MediaBody {
     /// True when no byte is to come.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.remaining == Some(0)
+        self.remaining == Some(0) && self.head.is_empty()
     }
 
     /// How many bytes are to come, if that is known.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
-        self.remaining
+        self.remaining.map(|remaining| remaining + self.head.len() as u64)
     }
 
     /// The next bytes; `None` when all that belongs to the body has come.
     pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if !self.head.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.head))));
+        }
         loop {
             if self.is_over() {
                 self.from = From::Nothing;

@@ -19,6 +19,7 @@ mod documents;
 mod metadata;
 mod page;
 mod pool;
+mod portion;
 mod redirect;
 mod resume;
 mod retry;
@@ -50,6 +51,7 @@ use tokio::time::timeout;
 use crate::config;
 use crate::ledger::{EntryId, Intent, OpenDisclosure, Receipt};
 use crate::media::{ByteRange, Conditions, Form, MediaRef, Product, Query, Serves};
+use crate::share::Portion;
 use decrypted::{envelope_headers, envelope_of, has_bytes};
 use pool::{Origin, Pool, Reply};
 use retry::{backoff, request_id, retry_after, retry_wait};
@@ -158,6 +160,8 @@ pub struct Wanted<'a> {
     pub own: Own<'a>,
     /// What decides whether the recording is decrypted, and whether its ciphertext may be had.
     pub lock: &'a Lock,
+    /// Which part of the sound, if not all of it.
+    pub portion: Option<Portion>,
 }
 
 /// How a recording is stored.
@@ -209,6 +213,10 @@ impl Upstream {
     /// still on its way to the disk.
     pub async fn ask(&self, site: &Site, intent: &Intent, wanted: &Wanted<'_>) -> Sealed {
         let media = intent.media();
+        if let Some(portion) = wanted.portion {
+            let answer = self.part(site, media, wanted, portion).await;
+            return Sealed { intent: intent.id(), answer };
+        }
         let answer = match media.serves() {
             Serves::Wav | Serves::Mp3 | Serves::File => match wanted.lock {
                 Lock::Key(opening) => self.decrypted(site, media, wanted, opening).await,

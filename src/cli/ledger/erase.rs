@@ -37,7 +37,7 @@ struct Whom {
     /// The participant with this telephone number
     #[arg(long, value_name = "NUMBER")]
     number: Option<String>,
-    /// The participant whom the organisation gave this name
+    /// The participant, or the recipient of shares, whom the organisation gave this name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// This caller

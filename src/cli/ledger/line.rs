@@ -38,6 +38,11 @@ pub(super) fn line(row: &Row) -> String {
             "-" => format!("refusal  {}: {}", asked(), text("/reason")),
             _ => format!("refusal  {}: {} by {}", asked(), text("/reason"), cited()),
         },
+        "share" => {
+            let to = text("/recipient");
+            format!("share    {} to {to} by clause {}: {}", asked(), cited(), text("/share"))
+        }
+        "share-end" => format!("{} of {}: {}", by("share-end"), text("/share"), text("/reason")),
         "outcome" => format!(
             "outcome  {} after {} bytes, of {}",
             text("/ending"),

@@ -7,11 +7,12 @@ use super::{
     AppendError, Ask, CallerForm, CitationForm, DecisionForm, EntryId, FactsForm, MediaForm, Open,
     VERSION, open, words,
 };
-use crate::ledger::commit::{Clear, Commitments, commit};
+use crate::ledger::commit::{Clear, Commitments, commit, person_of_caller};
 use crate::ledger::deletion::{Absence, DeletionAnswer};
 use crate::media::{MediaRef, MediaSid};
 use crate::policy::{Permit, Retention};
 use crate::purpose::Purpose;
+use crate::share::{Issue, ShareId, Terms, Using};
 
 // Field order below is the canonical order of keys. A missing value has no key.
 
@@ -46,6 +47,34 @@ struct IntentForm<'a> {
     range: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<ShareId>,
+    t: &'a str,
+    /// Of a share, what it gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms: Option<&'a Terms>,
+    /// Of a disclosure by a share, to whose listening session it belongs.
+    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
+    used: Option<UseForm<'a>>,
+    v: u8,
+}
+
+#[derive(Serialize)]
+struct UseForm<'a> {
+    /// True if it began with this.
+    opens: bool,
+    session: &'a str,
+}
+
+#[derive(Serialize)]
+struct ShareEndForm<'a> {
+    actor: &'a str,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c: Option<Commitments>,
+    id: EntryId,
+    reason: &'a str,
+    share: ShareId,
     t: &'a str,
     v: u8,
 }
@@ -79,6 +108,7 @@ pub(in crate::ledger) fn intent(
     id: EntryId,
     permit: &Permit,
     ask: &Ask,
+    using: Option<&Using>,
 ) -> Result<(Open, Clear), AppendError> {
     let question = permit.question();
     let numbers = &question.facts.numbers;
@@ -86,8 +116,47 @@ pub(in crate::ledger) fn intent(
     let form = IntentForm {
         method: ask.method,
         range: ask.range.as_deref(),
+        share: using.map(|using| using.share),
+        used: using.and_then(|using| {
+            let session = using.session.as_deref()?;
+            Some(UseForm { opens: using.opens, session })
+        }),
         ..IntentForm::of(id, permit, c)
     };
+    Ok((open(&form), clear))
+}
+
+/// A share that was permitted to be made.
+pub(in crate::ledger) fn share(
+    id: EntryId,
+    permit: &Permit,
+    ask: &Ask,
+    issue: &Issue,
+) -> Result<(Open, Clear), AppendError> {
+    let question = permit.question();
+    let (facts, maker) = (&question.facts, &question.caller.id);
+    let (c, mut clear) = commit(ask, Some(maker), &facts.numbers, question.now)?;
+    let c = c.with_share(clear.share(maker, &issue.private)?);
+    let form = IntentForm {
+        method: ask.method,
+        share: Some(issue.id),
+        t: "share",
+        terms: Some(&issue.terms),
+        ..IntentForm::of(id, permit, c)
+    };
+    Ok((open(&form), clear))
+}
+
+/// The end of a share before its time.
+pub(in crate::ledger) fn share_end(
+    id: EntryId,
+    at: Timestamp,
+    share: ShareId,
+    (actor, reason, note): (&str, &str, Option<&str>),
+) -> Result<(Open, Clear), AppendError> {
+    let mut clear = Clear::default();
+    let c = clear.note(&person_of_caller(actor), note)?;
+    let form = ShareEndForm { actor, at, c, id, reason, share, t: "share-end", v: VERSION };
     Ok((open(&form), clear))
 }
 
@@ -154,7 +223,10 @@ impl<'a> IntentForm<'a> {
             purpose: question.purpose.as_ref().map(Purpose::as_str),
             range: None,
             recipient: stated.recipient.as_deref(),
+            share: None,
             t: "intent",
+            terms: None,
+            used: None,
             v: VERSION,
         }
     }

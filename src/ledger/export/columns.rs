@@ -61,7 +61,7 @@ pub(super) const COLUMNS: &[Column] = &[
     column("at", Type::Time, |r| time(Some(r.entry))),
     column("kind", Type::Text, |r| at(r.entry, "/t")),
     column("decision", Type::Text, |r| match kind(r.entry) {
-        Some("intent" | "deletion") => Cell::Text("permitted".into()),
+        Some("intent" | "deletion" | "share") => Cell::Text("permitted".into()),
         Some("refusal") => Cell::Text("refused".into()),
         _ => Cell::Empty,
     }),

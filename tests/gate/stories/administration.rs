@@ -17,6 +17,7 @@ fn caller(roles: &[&str]) -> Caller {
         roles: roles.iter().map(|role| Role::new(role)).collect::<Arc<[Role]>>(),
         bound_purpose: None,
         default_purpose: None,
+        on_behalf_of: None,
         proof: Proof {
             issuer: "staff".to_owned(),
             key_id: None,

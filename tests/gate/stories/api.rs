@@ -28,7 +28,7 @@ fn request(method: Method, path: &str, token: Option<&str>) -> http::request::Bu
 }
 
 async fn send(world: &World, request: http::request::Builder, body: impl Into<Bytes>) -> Answer {
-    let answer = world.console().send_with(request.body(Full::new(body.into())).unwrap()).await;
+    let answer = world.console().send_full(request.body(Full::new(body.into())).unwrap()).await;
     assert!(answer.complete);
     for (name, value) in [
         ("x-content-type-options", "nosniff"),

@@ -31,6 +31,7 @@ fn caller(roles: &[&str]) -> Arc<Caller> {
     Arc::new(Caller {
         id: "test|somebody".to_owned(),
         roles: roles.into(),
+        on_behalf_of: None,
         bound_purpose: None,
         default_purpose: None,
         proof: Proof {

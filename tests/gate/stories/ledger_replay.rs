@@ -241,7 +241,8 @@ async fn what_is_recalled_from_an_entry_is_decided_as_it_was() {
                 let refused = Refused {
                     caller: Some(question.caller),
                     action: question.action,
-                    media: question.media,
+                    media: Some(question.media),
+                    share: None,
                     purpose: question.purpose,
                     stated: question.stated,
                     facts: Some(question.facts),

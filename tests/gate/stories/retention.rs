@@ -54,6 +54,7 @@ fn ended(policies: &Policies, facts: &Arc<Facts>, now: Timestamp, keeps: &[&str]
     let caller = Arc::new(Caller {
         id: "anybody".to_owned(),
         roles: policies.roles().iter().cloned().collect(),
+        on_behalf_of: None,
         bound_purpose: None,
         default_purpose: None,
         proof: noticegate::identity::Proof {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request};
+use http_body::Body;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -89,16 +90,20 @@ impl Client {
         if self.searches { collect(response).await } else { read(response).await }
     }
 
-    /// Sends a request with a body, over HTTP/1.1 on a connection of its own.
-    pub async fn send_with(&self, request: Request<Full<Bytes>>) -> Answer {
-        let io = TokioIo::new(self.connect(&["http/1.1"]).await);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
-        tokio::spawn(connection);
-        collect(sender.send_request(request).await.unwrap()).await
+    /// The same, with a body.
+    pub async fn send_full(&self, request: Request<Full<Bytes>>) -> Answer {
+        collect(self.begin(request).await).await
     }
 
-    /// Sends a request over HTTP/1.1, without reading the body of the answer.
+    /// The same, without reading the body.
     pub async fn start(&self, request: Request<Empty<Bytes>>) -> http::Response<Incoming> {
+        self.begin(request).await
+    }
+
+    async fn begin<B>(&self, request: Request<B>) -> http::Response<Incoming>
+    where
+        B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
+    {
         let io = TokioIo::new(self.connect(&["http/1.1"]).await);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         tokio::spawn(connection);
@@ -112,6 +117,15 @@ impl Client {
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
         tokio::spawn(connection);
         collect(sender.send_request(request).await.unwrap()).await
+    }
+
+    /// A connection that takes many requests at once.
+    pub async fn many(&self) -> hyper::client::conn::http2::SendRequest<Empty<Bytes>> {
+        let io = TokioIo::new(self.connect(&["h2"]).await);
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        sender
     }
 
     /// Sends bytes and reads until the gate closes the connection. The request should ask for

@@ -15,6 +15,7 @@ pub mod programs;
 pub mod raw_upstream;
 pub mod review_cli;
 pub mod review_scan;
+pub mod shares;
 pub mod sweep;
 pub mod tokens;
 pub mod twilio;
