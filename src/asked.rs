@@ -115,6 +115,11 @@ pub enum BadRequest {
          `Noticegate-Purpose` header or the `purpose` query parameter"
     )]
     Purpose,
+    /// A method that means nothing at `/shares` or behind a link.
+    #[error(
+        "served are GET and POST at `/shares`, GET and DELETE of a share, GET and HEAD of a link"
+    )]
+    ShareMethod,
     /// A share that cannot be meant.
     #[error("the share cannot be made: {0}")]
     Order(#[from] OrderError),

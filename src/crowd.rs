@@ -211,15 +211,15 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static> Rates<K> {
 mod tests {
     use super::*;
 
-    fn crowd(limits: Limits) -> Crowd {
+    fn crowd(limits: &Limits) -> Crowd {
         let clock = Clock::manual("2026-11-23T12:00:00Z".parse().unwrap());
-        Crowd::new(&limits, Arc::default(), clock)
+        Crowd::new(limits, Arc::default(), clock)
     }
 
     #[test]
     fn a_place_that_is_given_back_can_be_taken_again() {
         let limits = Limits { streams_per_caller_max: Count::of(2), ..Limits::default() };
-        let crowd = crowd(limits);
+        let crowd = crowd(&limits);
         let first = crowd.caller("ana").unwrap();
         let second = crowd.caller("ana").unwrap();
         assert_eq!(crowd.caller("ana").unwrap_err().limit, Limit::Streams);
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_network_of_64_bits_is_one_subscriber() {
         let limits = Limits { connections_per_address_max: Count::of(1), ..Limits::default() };
-        let crowd = crowd(limits);
+        let crowd = crowd(&limits);
         let at = |text: &str| crowd.connection(text.parse().unwrap());
         let _first = at("2001:db8:0:1::1").unwrap();
         assert!(at("2001:db8:0:1:ffff::2").is_err());
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_request_that_is_over_the_rate_gives_its_place_back() {
         let limits = Limits { requests_per_address_per_second: Count::of(1), ..Limits::default() };
-        let crowd = crowd(limits);
+        let crowd = crowd(&limits);
         let address = "192.0.2.1".parse().unwrap();
         drop(crowd.request(address).unwrap());
         let over = crowd.request(address).unwrap_err();

@@ -156,7 +156,9 @@ impl Problem {
     #[must_use]
     pub fn bad_request(bad: &BadRequest) -> Self {
         let (status, code) = match bad {
-            BadRequest::Method | BadRequest::NotDeleted => (StatusCode::METHOD_NOT_ALLOWED, 20004),
+            BadRequest::Method | BadRequest::NotDeleted | BadRequest::ShareMethod => {
+                (StatusCode::METHOD_NOT_ALLOWED, 20004)
+            }
             BadRequest::Misdirected => (StatusCode::MISDIRECTED_REQUEST, 20001),
             BadRequest::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, 20001),
             BadRequest::Target(TargetError::NotServed) => (StatusCode::NOT_FOUND, 20404),
@@ -181,6 +183,7 @@ impl Problem {
         );
         let allowed = match bad {
             BadRequest::NotDeleted => "GET, HEAD",
+            BadRequest::ShareMethod => "GET, HEAD, POST, DELETE",
             _ => "GET, HEAD, DELETE",
         };
         Self { closes, allowed, ..Self::new(status, code, "bad-request", bad.to_string()) }

@@ -683,6 +683,9 @@ mod tests {
             outcome(id, now, id, &served),
             deleted(id, now, (id, media.sid(), &media), told),
             event(id, now, full),
+            share_end(id, now, refused().share.unwrap(), ("somebody", "revoked", Some("why")))
+                .unwrap()
+                .0,
         ] {
             for (count, after) in [(0, Some(11)), (12, None)] {
                 let link = Link { writer: "w0", count, after, previous: "ab" };

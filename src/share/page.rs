@@ -152,7 +152,7 @@ fn terms(told: &Told) -> Markup {
                     "."
                 }
                 dt { "Purpose" }
-                dd { (told.purpose) "." }
+                dd.sentence { (told.purpose) "." }
                 @if let Some((quote, title, version)) = &told.clause {
                     dt { "Allowed by" }
                     dd { blockquote { p { (quote) } } p.source { (title) ", version of " (version) } }

@@ -49,9 +49,15 @@ export class Demo {
 
   /** A token of Ana's that is good until this second, from the demo's own issuer. */
   async tokenUntil(exp) {
+    return this.tokenWith({ exp });
+  }
+
+  /** A token of Ana's with other claims. */
+  async tokenWith(changed) {
     const claims = JSON.parse(Buffer.from(this.token.split('.')[1], 'base64url'));
     const part = (json) => Buffer.from(JSON.stringify(json)).toString('base64url');
-    const said = `${this.token.split('.')[0]}.${part({ ...claims, exp, jti: randomUUID() })}`;
+    const own = { ...claims, ...changed, jti: randomUUID() };
+    const said = `${this.token.split('.')[0]}.${part(own)}`;
     const key = await readFile(join(this.folder, 'issuer/key.pem'));
     const signature = sign('sha256', Buffer.from(said), { key, dsaEncoding: 'ieee-p1363' });
     return `${said}.${signature.toString('base64url')}`;

@@ -87,7 +87,7 @@ impl Worker {
                 }
                 Ok(respond::share_json(None, None, entry))
             }
-            _ => Err(BadRequest::Method.into()),
+            _ => Err(BadRequest::ShareMethod.into()),
         }
     }
 
@@ -165,6 +165,7 @@ impl Worker {
                 Some(hashed.ok_or_else(no_randomness)?)
             }
         };
+        let origin = shares.origin(host);
         let issue = order.issue(&token, secret, key.is_some(), now);
         for _ in 0..DECISIONS_MAX {
             let found = self.gate.ledger.shares(ShareKey::Link(&issue.terms.token)).await;
@@ -174,12 +175,12 @@ impl Worker {
                 Not::no(No::Facts(error, caller, Box::new(asked)), about(&order))
             })?;
             if let Some(share) = found.first() {
-                return self.made_before(share, &order, &token);
+                return self.made_before(share, &order, (&origin, &token));
             }
             match self.put_on_record(&admitted, &order, &issue, seen).await {
                 Ok(entry) => {
                     let share = self.own_share(&admitted.caller, Some(issue.id)).await?;
-                    let mut made = self.made(&share, &token, Some(entry));
+                    let mut made = self.made(&share, (&origin, &token), Some(entry));
                     if let (Some(code), Some(told)) = (&code, made.share.as_object_mut()) {
                         told.insert("code".to_owned(), code.text().into());
                     }
@@ -269,18 +270,18 @@ impl Worker {
     }
 
     /// The same order again gets the same share.
-    fn made_before(&self, share: &Share, order: &Order, token: &Token) -> Result<Made, Not> {
+    fn made_before(&self, share: &Share, order: &Order, link: (&str, &Token)) -> Result<Made, Not> {
         let same = share.private.as_ref().and_then(|private| private.request.as_deref());
         if same != Some(&order.fingerprint) {
             return Err(Not::problem(Problem::share_other_order(), None));
         }
-        Ok(self.made(share, token, None))
+        Ok(self.made(share, link, None))
     }
 
-    fn made(&self, share: &Share, token: &Token, entry: Option<EntryId>) -> Made {
+    fn made(&self, share: &Share, (origin, token): (&str, &Token), entry: Option<EntryId>) -> Made {
         let mut told = self.told(share);
         if let Some(told) = told.as_object_mut() {
-            let url = format!("{}/s/{}", self.gate.shares.origin, token.text());
+            let url = format!("{origin}/s/{}", token.text());
             told.insert("url".to_owned(), url.into());
         }
         Made { share: told, place: format!("/shares/{}", share.id), entry }

@@ -59,8 +59,8 @@ const DECISIONS_MAX: u32 = 20_000;
 #[derive(Debug)]
 pub struct Shares {
     keys: Keys,
-    /// `https://` and the host in links.
-    origin: String,
+    /// The host in links.
+    host: String,
     organisation: String,
     allowed: Allowed,
     session: SignedDuration,
@@ -85,7 +85,7 @@ impl Shares {
         let uses_max = u32::try_from(settings.uses_max.get()).unwrap_or(1);
         Self {
             keys: Keys::new(secret),
-            origin: format!("https://{host}"),
+            host: host.to_owned(),
             organisation: settings.organisation.clone().unwrap_or_else(|| host.to_owned()),
             allowed: Allowed {
                 life_max: seconds(settings.life_max_seconds.duration().as_secs()),
@@ -105,6 +105,13 @@ impl Shares {
     }
 
     /// Seconds to wait if too many wrong passwords were given.
+    /// `https://` and the host in links, with the port by which it was asked under that name.
+    fn origin(&self, asked: &str) -> String {
+        let is_same =
+            asked.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case(&self.host));
+        format!("https://{}", if is_same { asked } else { &self.host })
+    }
+
     fn guesses_over(&self, share: ShareId) -> Option<u32> {
         let over = self.guesses.get(&share).is_some_and(|guesses| guesses >= GUESSES_MAX);
         over.then(|| u32::try_from(GUESSES_TIME.as_secs()).unwrap_or(u32::MAX))

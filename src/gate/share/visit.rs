@@ -137,7 +137,7 @@ impl Worker {
             Method::GET => (Verb::Get, "GET"),
             Method::HEAD => (Verb::Head, "HEAD"),
             Method::POST => (Verb::Get, "POST"),
-            _ => return Err(BadRequest::Method.into()),
+            _ => return Err(BadRequest::ShareMethod.into()),
         };
         let posted = match (method, body.is_end_stream()) {
             ("POST", _) => Some(whole(body).await?),

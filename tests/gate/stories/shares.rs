@@ -54,6 +54,14 @@ async fn who_may_share_gets_a_link_and_a_program_gets_the_sound_by_it() {
     for secret in ["Bloggs", "passport", "letter of", link.token()] {
         assert!(!all.contains(secret), "{secret} stands in no entry");
     }
+    // RFC 8785 by a library that is not ours gives the very bytes that are stored.
+    let file = rusqlite::Connection::open(&world.ledger).unwrap();
+    let mut statement = file.prepare("SELECT bytes FROM entry").unwrap();
+    let all = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    for bytes in all.map(Result::unwrap) {
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(serde_jcs::to_vec(&value).unwrap(), bytes, "{value}");
+    }
     let config = world.folder.join("noticegate.toml");
     let verified = noticegate(&config, &["ledger", "verify", "--people"]);
     assert_eq!(verified.code, 0, "{verified:?}");
@@ -69,29 +77,29 @@ async fn who_may_not_share_is_told_the_sentence() {
     let mut world = World::new().await;
     let ana = world.token("ana", &["quality-analyst"]);
     let answer =
-        refused(&world, &ana, &copy_with(json!({"purpose": "quality-monitoring"})), 403).await;
+        refused(&world, &ana, &copy_with(&json!({"purpose": "quality-monitoring"})), 403).await;
     assert_eq!(answer["reason"], "not-permitted");
-    let no_proof = copy_with(json!({"identity_check": null}));
+    let no_proof = copy_with(&json!({"identity_check": null}));
     let answer = refused(&world, &world.petra(), &no_proof, 403).await;
     assert_eq!(
         (&answer["reason"], &answer["clause"]),
         (&"not-permitted".into(), &"copy-sent".into())
     );
     assert!(answer["quote"].as_str().unwrap().contains("once you have shown us"));
-    let partner = copy_with(json!({"recipient": {"class": "partner", "country": "GB"}}));
+    let partner = copy_with(&json!({"recipient": {"class": "partner", "country": "GB"}}));
     let answer = refused(&world, &world.petra(), &partner, 403).await;
     assert_eq!(
         (&answer["reason"], &answer["clause"]),
         (&"forbidden".into(), &"sharing-list".into())
     );
-    let abroad = copy_with(json!({"purpose": "law-enforcement-request", "reference": "D-1",
+    let abroad = copy_with(&json!({"purpose": "law-enforcement-request", "reference": "D-1",
         "recipient": {"class": "court", "country": "US"}}));
     assert_eq!(refused(&world, &world.petra(), &abroad, 403).await["clause"], "place");
-    let nobody = copy_with(json!({"recipient": {"class": "my-cousin"}}));
+    let nobody = copy_with(&json!({"recipient": {"class": "my-cousin"}}));
     assert_eq!(refused(&world, &world.petra(), &nobody, 503).await["reason"], "undecidable");
     let stranger = world.client.send_full(post("nonsense", &copy(), &[])).await;
     assert_eq!(stranger.status, 401);
-    let gone = copy_with(json!({"recording": "RE000000000000000000000000000000ff"}));
+    let gone = copy_with(&json!({"recording": "RE000000000000000000000000000000ff"}));
     refused(&world, &world.petra(), &gone, 404).await;
     let entries = world.entries().await;
     assert!(of_kind(&entries, "share").is_empty());
@@ -113,7 +121,7 @@ async fn an_order_that_cannot_be_meant_names_its_key() {
         (json!({"binding": {"certificate": "dns:a.example"}}), "`binding.certificate`"),
         (json!({"purpose": "Everything!"}), "`body`"),
     ] {
-        let answer = refused(&world, &world.petra(), &copy_with(order), 400).await;
+        let answer = refused(&world, &world.petra(), &copy_with(&order), 400).await;
         assert!(answer["message"].as_str().unwrap().contains(key), "{answer}");
     }
     let bearer = format!("Bearer {}", world.petra());
@@ -128,7 +136,7 @@ async fn an_order_that_cannot_be_meant_names_its_key() {
     ] {
         assert_eq!(world.send(request).await.status, status);
     }
-    let long = copy_with(json!({"note": "x".repeat(20_000)}));
+    let long = copy_with(&json!({"note": "x".repeat(20_000)}));
     refused(&world, &world.petra(), &long, 413).await;
 }
 
@@ -136,7 +144,7 @@ async fn an_order_that_cannot_be_meant_names_its_key() {
 async fn the_url_that_stood_in_a_page_is_enough() {
     let world = World::new().await;
     for url in [path(""), format!("https://api.twilio.com{}", path(".mp3"))] {
-        let order = copy_with(json!({ "recording": url, "format": null }));
+        let order = copy_with(&json!({ "recording": url, "format": null }));
         let link = world.link(&order).await;
         assert_eq!(
             (&link.made["recording"], &link.made["account"]),
@@ -161,7 +169,7 @@ async fn the_same_key_makes_one_share_however_often_it_is_sent() {
         assert_eq!(answer.status, 201, "{}", text(answer));
         assert_eq!((&answer.json()["id"], &answer.json()["url"]), (&first["id"], &first["url"]));
     }
-    let other = send(world.petra(), copy_with(json!({"uses": 2}))).await;
+    let other = send(world.petra(), copy_with(&json!({"uses": 2}))).await;
     assert_eq!((other.status, why(&other).as_str()), (422, "other-order"));
     // Somebody else's key is another.
     let pia = send(world.token("pia", &["privacy-officer"]), copy()).await.json();
@@ -177,7 +185,7 @@ async fn makers_see_their_own_shares_page_by_page_and_nobody_elses() {
     let world = World::new().await;
     let mut ids = Vec::new();
     for note in ["one", "two", "three"] {
-        ids.push(world.link(&copy_with(json!({ "note": note }))).await.id);
+        ids.push(world.link(&copy_with(&json!({ "note": note }))).await.id);
     }
     ids.reverse();
     let first = world.as_petra("GET", "/shares?page_size=2").await.json();
@@ -202,7 +210,7 @@ async fn makers_see_their_own_shares_page_by_page_and_nobody_elses() {
 #[tokio::test]
 async fn seeking_burns_nothing_and_evades_nothing() {
     let mut world = World::new().await;
-    let link = world.link(&copy_with(json!({"uses": 2}))).await;
+    let link = world.link(&copy_with(&json!({"uses": 2}))).await;
     let range = |agent: &str, range: &str| as_program(&link.path, agent).header("range", range);
     // One listener: from the start, small pieces, many at once.
     let whole = world.send(program(&link.path)).await;
@@ -247,7 +255,7 @@ async fn seeking_burns_nothing_and_evades_nothing() {
 #[tokio::test]
 async fn a_look_uses_nothing_up_whoever_looks() {
     let world = World::new().await;
-    let link = world.link(&copy_with(json!({"uses": 1}))).await;
+    let link = world.link(&copy_with(&json!({"uses": 1}))).await;
     let head = world.send(program(&link.path).method("HEAD")).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert!(head.header("content-length").unwrap().parse::<u64>().unwrap() > 1_000);

@@ -57,7 +57,7 @@ async fn what_was_taken_back_gives_nothing() {
 #[tokio::test]
 async fn it_expires_at_its_second() {
     let world = World::new().await;
-    let link = world.link(&copy_with(json!({"expires_in_seconds": 600}))).await;
+    let link = world.link(&copy_with(&json!({"expires_in_seconds": 600}))).await;
     let end: jiff::Timestamp = link.made["expires_at"].as_str().unwrap().parse().unwrap();
     world.clock.set(end - jiff::SignedDuration::from_secs(1));
     assert_eq!(world.send(program(&link.path)).await.status, 200);
@@ -101,7 +101,7 @@ async fn a_recording_whose_time_is_over_goes_to_nobody() {
     let recordings = vec![crate::support::recording(RECORDING, "2026-03-02T09:15:02Z")];
     let world = World::with(WorldSettings { recordings, ..WorldSettings::default() }).await;
     world.clock.set("2027-03-01T00:00:00Z".parse().unwrap());
-    let order = copy_with(json!({"expires_in_seconds": 2_592_000}));
+    let order = copy_with(&json!({"expires_in_seconds": 2_592_000}));
     let link = world.link(&order).await;
     assert_eq!(world.send(program(&link.path)).await.status, 200);
     world.clock.set("2027-03-02T10:00:00Z".parse().unwrap());
@@ -147,7 +147,7 @@ async fn a_maker_who_is_a_client_that_was_disabled_shares_no_more() {
 #[tokio::test]
 async fn what_rests_on_an_erased_person_gives_nothing() {
     let world = World::new().await;
-    let link = world.link(&copy_with(json!({"recipient": {"class": "data-subject"}}))).await;
+    let link = world.link(&copy_with(&json!({"recipient": {"class": "data-subject"}}))).await;
     assert_eq!(world.send(program(&link.path)).await.status, 200);
     run(&world.folder, &["erase", "--caller", "test|petra", "--reason", "request 9", "--yes"])
         .done();
@@ -321,7 +321,7 @@ async fn a_stream_is_cut_when_the_share_expires() {
     })
     .await;
     world.standin.misbehave(stalls());
-    let link = world.link(&copy_with(json!({"expires_in_seconds": 600}))).await;
+    let link = world.link(&copy_with(&json!({"expires_in_seconds": 600}))).await;
     let body = first_piece(&world.client, &link).await;
     world.clock.set(link.made["expires_at"].as_str().unwrap().parse().unwrap());
     is_cut(body, Instant::now()).await;
@@ -334,7 +334,7 @@ async fn what_is_used_up_runs_on_where_it_was_begun() {
     world.clock.set(noticegate::clock::Clock::system().now());
     let gate = Process::start(&world.folder, &[]);
     let client = Client::new(gate.address, world.authority.certificate());
-    let order = copy_with(json!({"uses": 1}));
+    let order = copy_with(&json!({"uses": 1}));
     let link = Link::of(client.send_full(post(&world.petra(), &order, &[])).await.json());
     for range in ["bytes=0-9", "bytes=10-19", "bytes=0-"] {
         let request = program(&link.path).header("range", range);

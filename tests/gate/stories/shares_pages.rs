@@ -19,7 +19,7 @@ async fn a_browser_sees_what_it_is_and_plays() {
         ..WorldSettings::default()
     })
     .await;
-    let link = world.link(&copy_with(json!({"uses": 2}))).await;
+    let link = world.link(&copy_with(&json!({"uses": 2}))).await;
     let page = world.send(browser(&link.path)).await;
     assert_eq!(page.status, 200);
     let html = text(&page);
@@ -132,7 +132,7 @@ async fn give(world: &World, link: &Link, secret: &str, cookies: &str) -> Answer
 #[tokio::test]
 async fn a_password_lets_the_browser_on_that_gave_it() {
     let mut world = World::new().await;
-    let order = copy_with(json!({"password": "correct horse", "uses": 2}));
+    let order = copy_with(&json!({"password": "correct horse", "uses": 2}));
     let link = world.link(&order).await;
     let page = world.send(browser(&link.path)).await;
     assert!(text(&page).contains("type=\"password\"") && !text(&page).contains("<audio"));
@@ -193,14 +193,14 @@ async fn outside_the_organisation_a_password_may_be_demanded() {
     let refused = world.share(&world.petra(), &copy()).await;
     assert_eq!((refused.status, why(&refused).as_str()), (403, "share-unprotected"));
     assert_eq!(of_kind(&world.read_entries(), "refusal")[0]["recipient"], "data-subject");
-    world.link(&copy_with(json!({"password": "correct horse"}))).await;
-    world.link(&copy_with(json!({"binding": "code"}))).await;
+    world.link(&copy_with(&json!({"password": "correct horse"}))).await;
+    world.link(&copy_with(&json!({"binding": "code"}))).await;
 }
 
 #[tokio::test]
 async fn a_code_is_spent_by_the_first_who_gives_it() {
     let world = World::new().await;
-    let link = world.link(&copy_with(json!({"binding": "code", "uses": 5}))).await;
+    let link = world.link(&copy_with(&json!({"binding": "code", "uses": 5}))).await;
     let code = link.made["code"].as_str().unwrap().to_owned();
     let shown = world.as_petra("GET", &format!("/shares/{}", link.id)).await;
     assert!(!text(&shown).contains(&code), "it is told once");
@@ -222,17 +222,17 @@ async fn a_code_is_spent_by_the_first_who_gives_it() {
 #[tokio::test]
 async fn a_link_is_bound_to_its_first_client_or_to_addresses() {
     let world = World::new().await;
-    let link = world.link(&copy_with(json!({"binding": "first-client", "uses": 5}))).await;
+    let link = world.link(&copy_with(&json!({"binding": "first-client", "uses": 5}))).await;
     assert_eq!(world.send(as_program(&link.path, "one")).await.status, 200);
     let other = world.send(as_program(&link.path, "two")).await;
     assert_eq!((other.status, why(&other).as_str()), (410, "share-other-client"));
     world.clock.set(world.clock.now() + jiff::SignedDuration::from_mins(61));
     assert_eq!(world.send(as_program(&link.path, "one")).await.status, 200, "a new session");
     let here = json!({"binding": {"addresses": ["127.0.0.0/8", "2001:db8::/32"]}});
-    let link = world.link(&copy_with(here)).await;
+    let link = world.link(&copy_with(&here)).await;
     assert_eq!(world.send(program(&link.path)).await.status, 200);
     let there = json!({"binding": {"addresses": ["192.0.2.0/24"]}});
-    let link = world.link(&copy_with(there)).await;
+    let link = world.link(&copy_with(&there)).await;
     let before = world.media_requests().len();
     assert_eq!(why(&world.send(program(&link.path)).await), "share-other-client");
     assert_eq!(world.send(browser(&link.path)).await.status, 410);
@@ -245,7 +245,7 @@ async fn a_part_is_a_file_of_its_own_and_the_rest_does_not_leave() {
     let own = world.who("petra", "privacy-officer", "rights-request", &path(".wav"));
     let whole = world.send(own).await.body;
     let portion = json!({"start_ms": 1_000, "end_ms": 2_500});
-    let link = world.link(&copy_with(json!({ "portion": portion }))).await;
+    let link = world.link(&copy_with(&json!({ "portion": portion }))).await;
     let part = world.send(program(&link.path)).await;
     assert_eq!(part.status, 200);
     // Two channels of 16 bits at 8 kHz: 32,000 bytes a second.
@@ -285,7 +285,7 @@ async fn a_part_is_a_file_of_its_own_and_the_rest_does_not_leave() {
 #[tokio::test]
 async fn what_may_be_kept_is_offered_to_be_saved() {
     let world = World::new().await;
-    let link = world.link(&copy_with(json!({"download": true, "format": "mp3"}))).await;
+    let link = world.link(&copy_with(&json!({"download": true, "format": "mp3"}))).await;
     let saved = world.send(program(&link.path)).await;
     let disposition = saved.header("content-disposition");
     assert_eq!(disposition, Some("attachment; filename=\"recording.mp3\""));

@@ -22,7 +22,7 @@ async fn a_thousand_uses_of_a_three_use_link_at_two_gates_are_three_sessions() {
     let gates = configs.each_ref().map(|config| Process::configured(config, &[]));
     let clients =
         gates.each_ref().map(|gate| Client::new(gate.address, world.authority.certificate()));
-    let order = copy_with(json!({"uses": 3}));
+    let order = copy_with(&json!({"uses": 3}));
     let made = clients[0].send_full(post(&world.petra(), &order, &[])).await;
     assert_eq!(made.status, 201, "{}", text(&made));
     let link = Link::of(made.json());

@@ -35,7 +35,7 @@ pub fn to_supplier() -> Value {
 }
 
 /// The copy with some keys changed.
-pub fn copy_with(more: Value) -> Value {
+pub fn copy_with(more: &Value) -> Value {
     let mut order = copy();
     order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     order
