@@ -104,7 +104,6 @@ impl Shares {
         }
     }
 
-    /// Seconds to wait if too many wrong passwords were given.
     /// `https://` and the host in links, with the port by which it was asked under that name.
     fn origin(&self, asked: &str) -> String {
         let is_same =
@@ -112,6 +111,7 @@ impl Shares {
         format!("https://{}", if is_same { asked } else { &self.host })
     }
 
+    /// Seconds to wait if too many wrong passwords were given.
     fn guesses_over(&self, share: ShareId) -> Option<u32> {
         let over = self.guesses.get(&share).is_some_and(|guesses| guesses >= GUESSES_MAX);
         over.then(|| u32::try_from(GUESSES_TIME.as_secs()).unwrap_or(u32::MAX))
