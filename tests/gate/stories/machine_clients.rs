@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::support::client::{Answer, collect};
 use crate::support::disclosed::disclosures;
 use crate::support::process::{Process, Said, noticegate, world_of_processes};
+use crate::support::shares;
 use crate::support::world::{bodiless, of_kind};
 use crate::support::{ACCOUNT, Client, World, WorldSettings, path};
 
@@ -515,6 +516,27 @@ async fn a_certificate_is_proof_where_it_names_exactly_one_client() {
 }
 
 /// The handshake ends before there is a request.
+/// A share can be bound to a name in a certificate, which need be no client's.
+#[tokio::test]
+async fn a_link_that_is_bound_to_a_certificate_is_for_its_holder_alone() {
+    let (world, authority) = world_of_certificates("", CA).await;
+    let binding = serde_json::json!({"binding": {"certificate": "dns:court.example"}, "uses": 5});
+    let link = world.link(&shares::copy_with(binding)).await;
+    let issue = |dns: &str| authority.issue(&[dns], "x", next_year());
+    let (court, other) = (issue("COURT.example"), issue("dns-court.example"));
+    let program = || shares::program(&link.path);
+    assert_eq!(ask(&world, Some(&court), program()).await.unwrap().status, 200);
+    let seen = world.media_requests().len();
+    for identity in [Some(&other), None] {
+        let answer = ask(&world, identity, program()).await.unwrap();
+        assert_eq!((answer.status, shares::why(&answer).as_str()), (410, "share-other-client"));
+    }
+    assert_eq!(world.media_requests().len(), seen, "upstream saw nothing");
+    let entries = world.read_entries();
+    let refusals = of_kind(&entries, "refusal");
+    assert!(refusals.len() == 2 && refusals.iter().all(|refusal| refusal["share"] == link.id));
+}
+
 #[tokio::test]
 async fn a_certificate_of_others_or_of_the_past_opens_no_connection() {
     let client = entry("export", &[], &format!("{PURPOSE}\ncertificate = \"dns:export.example\""));
