@@ -11,6 +11,7 @@ use crate::law::{self, ConsentRule, Medium, Party, Place};
 
 /// Show whose consent the law of places demands, and where the table has it from
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  noticegate law show US-CA")]
 pub(super) struct Law {
     #[command(subcommand)]
     command: Command,

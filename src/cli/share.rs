@@ -460,7 +460,7 @@ impl Revoke {
         for id in self.ids.iter().collect::<HashSet<_>>() {
             let share = find(&mut clerk, *id)?;
             if share.end.is_some() {
-                say(format_args!("{id} was taken back before"));
+                say(format_args!("{id} has ended before"));
                 continue;
             }
             let ended = clerk.end_share(&share, EndReason::Revoked, self.reason.as_deref());

@@ -8,7 +8,7 @@ use super::Gate;
 use crate::identity::Caller;
 use crate::ledger::ShareKey;
 use crate::policy::Question;
-use crate::share::Share;
+use crate::share::{EndReason, Share};
 
 /// How often a running stream is decided about again. A withdrawal, a lifted promise, the end of a
 /// period or other policies end it that much later at the most; a statement that this gate knows
@@ -69,6 +69,7 @@ impl Gate {
             }
         }
         if link.share.state(self.clock.now()).is_err() {
+            self.say_expired(&link.share).await;
             return false;
         }
         let maker = &link.share.question.caller;
@@ -79,6 +80,16 @@ impl Gate {
                 let caller = Caller { roles, ..(*question.caller).clone() };
                 question.caller = Arc::new(caller);
                 true
+            }
+        }
+    }
+
+    /// Puts on record that the time of a share is over, the first time that it matters.
+    pub(super) async fn say_expired(&self, share: &Share) {
+        if share.expires_unsaid(self.clock.now()) {
+            let said = self.ledger.end_share(share, "gate", EndReason::Expired, None);
+            if let Err(error) = said.await {
+                tracing::warn!(%error, "the end of a share could not be put on record");
             }
         }
     }

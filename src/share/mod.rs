@@ -201,8 +201,10 @@ pub struct Use {
 }
 
 words! {
-    /// How a share ended before its time.
+    /// How a share ended.
     EndReason {
+        /// Its time was over, and somebody came.
+        Expired = "expired",
         /// Somebody took it back.
         Revoked = "revoked",
     }
@@ -285,8 +287,10 @@ impl Share {
     /// # Errors
     /// [`Stopped`] says why not.
     pub fn state(&self, now: Timestamp) -> Result<(), Stopped> {
-        if self.end.is_some() {
-            return Err(Stopped::Revoked);
+        match self.end.map(|end| end.reason) {
+            Some(EndReason::Expired) => return Err(Stopped::Expired),
+            Some(EndReason::Revoked) => return Err(Stopped::Revoked),
+            None => {}
         }
         if self.private.is_none() {
             return Err(Stopped::Erased);
@@ -295,6 +299,12 @@ impl Share {
             return Err(Stopped::Expired);
         }
         Ok(())
+    }
+
+    /// True if its time is over and that is on no record yet.
+    #[must_use]
+    pub fn expires_unsaid(&self, now: Timestamp) -> bool {
+        self.end.is_none() && now >= self.terms.expires_at
     }
 
     /// How many more listening sessions there may be.

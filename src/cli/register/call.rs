@@ -10,6 +10,9 @@ use crate::media::{CallSid, MediaSid};
 
 /// Record who was on a call, what it is filed under, and payments on it
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  noticegate call label --about CA0123456789abcdef0123456789abcdef --line support"
+)]
 pub(in crate::cli) struct Call {
     #[command(subcommand)]
     command: Command,

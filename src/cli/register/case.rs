@@ -12,6 +12,9 @@ use crate::media::MediaSid;
 
 /// Open, close and show complaints, disputes and claims about calls
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  noticegate case open C-2026-114 --about CA0123456789abcdef0123456789abcdef\n  noticegate case show C-2026-114"
+)]
 pub(in crate::cli) struct Case {
     #[command(subcommand)]
     command: Command,

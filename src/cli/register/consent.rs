@@ -16,6 +16,9 @@ use crate::purpose::Purpose;
 
 /// Record, show, import and export what people agreed to
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  noticegate consent import consents.csv --dry-run\n  noticegate consent show RE0123456789abcdef0123456789abcdef"
+)]
 pub(in crate::cli) struct Consent {
     #[command(subcommand)]
     command: Command,

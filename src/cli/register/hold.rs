@@ -16,6 +16,9 @@ use crate::purpose::Purpose;
 
 /// Place, lift, list and show legal holds
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  noticegate hold list\n  noticegate hold lift H-7 --reason 'settled on 20 November'"
+)]
 pub(in crate::cli) struct Hold {
     #[command(subcommand)]
     command: Command,

@@ -11,6 +11,7 @@ use crate::purpose::Purpose;
 
 /// Record what everybody hears who calls a line, and show it
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  noticegate line show support")]
 pub(in crate::cli) struct Line {
     #[command(subcommand)]
     command: Command,

@@ -153,6 +153,7 @@ impl Worker {
         let digest = token.digest();
         let (found, seen) = self.find(&digest).await?;
         let share = found.ok_or_else(unknown)?;
+        self.gate.say_expired(&share).await;
         let visit = Visit {
             token,
             digest,

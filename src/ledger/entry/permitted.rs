@@ -147,7 +147,7 @@ pub(in crate::ledger) fn share(
     Ok((open(&form), clear))
 }
 
-/// The end of a share before its time.
+/// The end of a share.
 pub(in crate::ledger) fn share_end(
     id: EntryId,
     at: Timestamp,

@@ -88,7 +88,8 @@ async fn a_check_of_new_policies_tells_which_links_they_would_stop() {
     world.clock.set(noticegate::clock::Clock::system().now());
     let gate = Process::start(&world.folder, &[]);
     let client = Client::new(gate.address, world.authority.certificate());
-    let made = client.send_full(post(&world.petra(), &copy_with(&serde_json::json!({})), &[])).await;
+    let made =
+        client.send_full(post(&world.petra(), &copy_with(&serde_json::json!({})), &[])).await;
     assert_eq!(made.status, 201);
     let id = made.json()["id"].as_str().unwrap().to_owned();
     let config = world.folder.join("noticegate.toml");

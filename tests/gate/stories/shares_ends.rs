@@ -56,14 +56,18 @@ async fn what_was_taken_back_gives_nothing() {
 
 #[tokio::test]
 async fn it_expires_at_its_second() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let link = world.link(&copy_with(&json!({"expires_in_seconds": 600}))).await;
     let end: jiff::Timestamp = link.made["expires_at"].as_str().unwrap().parse().unwrap();
     world.clock.set(end - jiff::SignedDuration::from_secs(1));
     assert_eq!(world.send(program(&link.path)).await.status, 200);
     world.clock.set(end);
     gives_nothing(&world, &link, "share-expired").await;
+    gives_nothing(&world, &link, "share-expired").await;
     assert_eq!(world.as_petra("GET", "/shares").await.json()["shares"][0]["state"], "expired");
+    let entries = world.entries().await;
+    let ends = of_kind(&entries, "share-end");
+    assert_eq!((ends.len(), &ends[0]["reason"]), (1, &"expired".into()), "it is said once");
 }
 
 #[tokio::test]
@@ -325,6 +329,7 @@ async fn a_stream_is_cut_when_the_share_expires() {
     let body = first_piece(&world.client, &link).await;
     world.clock.set(link.made["expires_at"].as_str().unwrap().parse().unwrap());
     is_cut(body, Instant::now()).await;
+    assert_eq!(of_kind(&world.read_entries(), "share-end")[0]["reason"], "expired");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
