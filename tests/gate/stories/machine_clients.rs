@@ -521,7 +521,7 @@ async fn a_certificate_is_proof_where_it_names_exactly_one_client() {
 async fn a_link_that_is_bound_to_a_certificate_is_for_its_holder_alone() {
     let (world, authority) = world_of_certificates("", CA).await;
     let binding = serde_json::json!({"binding": {"certificate": "dns:court.example"}, "uses": 5});
-    let link = world.link(&shares::copy_with(binding)).await;
+    let link = world.link(&shares::copy_with(&binding)).await;
     let issue = |dns: &str| authority.issue(&[dns], "x", next_year());
     let (court, other) = (issue("COURT.example"), issue("dns-court.example"));
     let program = || shares::program(&link.path);
