@@ -221,8 +221,13 @@ impl Prepared {
             limits: config.limits.clone(),
             tls: Arc::clone(&tls),
         };
-        let (watched, followed) = (Arc::clone(&gate), gate.ledger.progress());
-        metrics.look_at(move |seen| look(&watched, &followed, seen));
+        // The gate holds the metrics: they may not hold the gate, or it would never be let go.
+        let (watched, followed) = (Arc::downgrade(&gate), gate.ledger.progress());
+        metrics.look_at(move |seen| {
+            if let Some(gate) = watched.upgrade() {
+                look(&gate, &followed, seen);
+            }
+        });
         let watched = Arc::clone(&gate);
         let readiness = Readiness::new(move || ready(&watched));
         let decryption = Decryption::new(&config.decryption, &config.limits);
