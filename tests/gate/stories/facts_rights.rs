@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::World;
 use crate::support::review_cli::{derived, done, tell};
-use crate::support::world::{CALL, NUMBER};
+use crate::support::world::{CALL, NUMBER, raw};
 
 const NAME: &str = "Anastasia Quill, account 12";
 
@@ -50,7 +50,7 @@ async fn a_person_is_told_what_is_held_of_them() {
 /// Everything in the ledger's files.
 fn bytes(world: &World) -> Vec<u8> {
     let mut all = Vec::new();
-    let mut read = |path: &Path| all.extend(std::fs::read(path).unwrap_or_default());
+    let mut read = |path: &Path| all.extend(raw(path));
     let ledger = world.ledger.display();
     for end in ["", "-wal", "-shm", "-journal"] {
         read(Path::new(&format!("{ledger}{end}")));
