@@ -1,4 +1,4 @@
-//! Bodies: JSON, read strictly, with the field that is wrong.
+//! Bodies: read before anything is answered; JSON, read strictly, with the field that is wrong.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -21,21 +21,22 @@ const THROWN_AWAY: usize = 4;
 impl<T: DeserializeOwned> FromRequest<Desk> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Problem> {
-        let sound = is_json(&request);
-        let body = collect(request.into_body(), desk.settings.body_bytes_max.as_usize()).await;
-        if !sound {
+    async fn from_request(request: Request, _: &Desk) -> Result<Self, Problem> {
+        if !is_json(&request) {
             return Err(Problem::not_json());
         }
-        read(&body?).map(Json)
+        let body = request.into_body().collect().await;
+        read(&body.map_err(|_| Problem::cut_off())?.to_bytes()).map(Json)
     }
 }
 
-async fn collect(mut body: Body, longest: usize) -> Result<Vec<u8>, Problem> {
+/// Takes the whole of a body, whatever is answered then: where an answer comes first, the connection
+/// is closed, and who is still sending sees it break.
+pub(super) async fn whole(mut body: Body, longest: usize) -> Result<Body, Problem> {
     let mut bytes = Vec::new();
     let mut thrown = 0usize;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::bad_request("the body was cut off"))?;
+        let frame = frame.map_err(|_| Problem::cut_off())?;
         let Some(part) = frame.data_ref() else { continue };
         if thrown == 0 && bytes.len() + part.len() <= longest {
             bytes.extend_from_slice(part);
@@ -46,7 +47,7 @@ async fn collect(mut body: Body, longest: usize) -> Result<Vec<u8>, Problem> {
             break;
         }
     }
-    if thrown == 0 { Ok(bytes) } else { Err(Problem::too_large()) }
+    if thrown == 0 { Ok(bytes.into()) } else { Err(Problem::too_large()) }
 }
 
 fn is_json(request: &Request) -> bool {

@@ -10,8 +10,8 @@ use http::header::{
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
-use super::Desk;
 use super::problem::Problem;
+use super::{Desk, body};
 use crate::asked;
 
 /// Where a browser says that a request comes from.
@@ -39,7 +39,9 @@ pub(super) fn around(router: Router<Desk>, desk: &Desk) -> Router<Desk> {
 
 async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
+    let longest = desk.settings.request_timeout_ms.duration();
     let answer = async {
+        let body = body::whole(body, desk.settings.body_bytes_max.as_usize()).await?;
         asked::host(&parts, &desk.settings.names).map_err(|_| Problem::host())?;
         // A page of somebody else's must not use what this browser proves by itself: a certificate,
         // a password that it remembers.
@@ -47,11 +49,11 @@ async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Respon
         if site.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
             return Err(Problem::cross_site());
         }
-        let answer = next.run(Request::from_parts(parts, body));
-        let longest = desk.settings.request_timeout_ms.duration();
-        tokio::time::timeout(longest, answer).await.map_err(|_| Problem::too_slow())
+        Ok(next.run(Request::from_parts(parts, body)).await)
     };
-    let mut response = answer.await.unwrap_or_else(IntoResponse::into_response);
+    let answer = tokio::time::timeout(longest, answer).await;
+    let answer = answer.unwrap_or_else(|_| Err(Problem::too_slow()));
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

@@ -19,7 +19,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 
 use crate::config;
 use crate::gate::Gate;
@@ -85,11 +84,9 @@ impl Desk {
 
 /// Everything that is served.
 fn router(desk: &Desk) -> Router {
-    // JSON is held to it apart (`body.rs`).
-    let limit = DefaultBodyLimit::max(desk.settings.body_bytes_max.as_usize());
     let all = Router::new()
         .merge(api::router())
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method() });
-    guard::around(all, desk).layer(limit).with_state(desk.clone())
+    guard::around(all, desk).with_state(desk.clone())
 }

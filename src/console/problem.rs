@@ -107,6 +107,10 @@ impl Problem {
         problem.saying(detail)
     }
 
+    pub(crate) fn cut_off() -> Self {
+        Self::bad_request("the body was cut off")
+    }
+
     pub(crate) fn too_large() -> Self {
         let title = "the body is longer than it may be";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", title)
