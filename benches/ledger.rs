@@ -283,9 +283,10 @@ fn sample_policies() -> Arc<Policies> {
 }
 
 /// A fifth of the recordings are asked for again and again, as in life.
+/// A recording's SID; that of zeros stands for none.
 fn recording(number: u64) -> String {
     let which = if number.is_multiple_of(5) { number % 1_000 } else { number / 2 };
-    format!("RE{which:032x}")
+    format!("RE{:032x}", which + 1)
 }
 
 fn number(number: u64) -> String {
