@@ -64,8 +64,11 @@ impl Gate {
                     Some(share) => (link.share, link.seen) = (share, seen),
                     None => return false,
                 },
-                // What cannot be read now is read at the next look.
-                Err(error) => tracing::warn!(%error, "a running stream could not be looked at"),
+                // Something was said, and nobody can tell what: doubt refuses.
+                Err(error) => {
+                    tracing::warn!(%error, "a running stream is cut: its share cannot be read");
+                    return false;
+                }
             }
         }
         if link.share.state(self.clock.now()).is_err() {
@@ -100,8 +103,11 @@ impl Gate {
         let facts = &question.facts;
         match self.facts.refresh(facts, purpose, &reading, &self.ledger).await {
             Ok(facts) => *question = question.clone().knowing(facts),
-            // What cannot be read now is read at the next look.
-            Err(error) => tracing::warn!(%error, "a running stream could not be looked at"),
+            // Something was said, and nobody can tell what: doubt refuses.
+            Err(error) => {
+                tracing::warn!(%error, "a running stream is cut: what was stated cannot be read");
+                return false;
+            }
         }
         question.now = self.clock.now();
         policies.judge(question).1.is_ok()
