@@ -304,7 +304,13 @@ proptest! {
         let closed = closed.map(|closed| format!("case-closed = {closed}\n")).unwrap_or_default();
         let kind = if sales { "call-type = \"sales\"" } else { "" };
         let facts = facts(&policies, &format!("made = {made}\nseconds = 60\n{closed}{kind}"));
-        let keeps: Vec<&str> = keeps.iter().map(String::as_str).collect();
+        // Where nobody knows of a case, one that counts from a case refuses in doubt, from the start.
+        // That deletes nothing, unless it is for some purposes alone and others have ended.
+        let doubts = |purposes: usize| [0, 3].contains(&purposes);
+        let known = clauses.iter().zip(&keeps).filter(|((_, purposes, of_case, _), _)| {
+            !(closed.is_empty() && *of_case && doubts(*purposes))
+        });
+        let keeps: Vec<&str> = known.map(|(_, name)| name.as_str()).collect();
         let due = hold_to_the_gate(&policies, &facts, &keeps).due;
         // Where all is known, nothing is missed either.
         if !closed.is_empty() {
