@@ -55,7 +55,8 @@ async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Respon
     let answer = answer.unwrap_or_else(|_| Err(Problem::too_slow()));
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        // Style and script say themselves how long they are kept.
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -4,11 +4,14 @@
 //! kept to the configured names and every answer has the headers of `guard.rs`; who asks is found as
 //! for media (`visitor.rs`), and what they may is decided by `administration.cedar`. Each look at
 //! what tells of people, each statement and each refusal is on record before it is answered. Errors
-//! are told in our own words (`problem.rs`). The JSON API is in `api/`; no recording is served here.
+//! are told in our own words (`problem.rs`). The JSON API is in `api/`, the pages are in `pages/`; no
+//! recording is served here.
 
 mod api;
 mod body;
+mod form;
 mod guard;
+mod pages;
 mod problem;
 mod server;
 mod visitor;
@@ -86,6 +89,7 @@ impl Desk {
 fn router(desk: &Desk) -> Router {
     let all = Router::new()
         .merge(api::router())
+        .merge(pages::router())
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method() });
     guard::around(all, desk).with_state(desk.clone())

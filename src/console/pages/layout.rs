@@ -1,0 +1,72 @@
+//! What is around every page: its head, the way to the others, who is signed in.
+
+use axum::response::Html;
+use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, html};
+
+use super::super::Desk;
+use super::super::visitor::Visitor;
+use super::assets::{SCRIPT_PATH, STYLE_PATH};
+use crate::policy::{AdminAction, Whose};
+
+/// A part of the console that has a place in the bar at the top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {}
+
+impl Part {
+    const ALL: [Self; 0] = [];
+
+    /// Its name, its page, and what its visitor must be permitted to do.
+    fn about(self) -> (&'static str, &'static str, AdminAction) {
+        match self {}
+    }
+}
+
+/// A page. Its title tells nothing of people: a browser keeps it in its history.
+pub(super) fn page(
+    desk: &Desk,
+    visitor: &Visitor,
+    part: Option<Part>,
+    title: &str,
+    body: &Markup,
+) -> Html<String> {
+    let policies = desk.policies();
+    let may = |action| policies.may(&visitor.caller, action, Whose::Others).is_ok();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · noticegate" }
+                link rel="stylesheet" href=(STYLE_PATH.as_str());
+                script src=(SCRIPT_PATH.as_str()) defer {}
+            }
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                header.bar {
+                    a.brand href="/" { "noticegate" }
+                    nav aria-label="Parts of the console" {
+                        @for one in Part::ALL {
+                            @let (name, path, action) = one.about();
+                            @if may(action) {
+                                a href=(path) aria-current=[(part == Some(one)).then_some("page")] { (name) }
+                            }
+                        }
+                    }
+                    span.who { (visitor.caller.id) }
+                }
+                main #main { (body) }
+            }
+        }
+    };
+    Html(page.into_string())
+}
+
+/// A time, to the second, in UTC, for people and for programs.
+pub(super) fn time(at: Timestamp) -> Markup {
+    let shown = at.strftime("%d %b %Y %H:%M:%S").to_string();
+    let exact = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    html! { time datetime=(exact) { (shown) } }
+}
