@@ -12,8 +12,8 @@ use crate::share::{EndReason, Share};
 
 /// How often a running stream is decided about again. A withdrawal, a lifted promise, the end of a
 /// period or other policies end it that much later at the most; a statement that this gate knows
-/// ends it at once.
-const AGAIN: Duration = Duration::from_millis(500);
+/// ends it at once, and so does the ledger if it cannot be asked for what others stated.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// The link by which a stream runs.
 pub(super) struct Link {
@@ -43,6 +43,12 @@ impl Gate {
             loop {
                 // Whichever comes first; a ledger that is closed tells nothing, but time goes on.
                 let _ = tokio::time::timeout(AGAIN, changes.changed()).await;
+                if !gate.ledger.hears().await {
+                    tracing::warn!(
+                        "a running stream is cut: the ledger cannot be asked who objects"
+                    );
+                    return;
+                }
                 if let Some(link) = &mut link
                     && !gate.still_gives(link, &mut question).await
                 {

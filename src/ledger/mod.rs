@@ -345,6 +345,12 @@ impl Ledger {
         self.news.watch()
     }
 
+    /// True if it is heard what other processes state. If not, nobody can tell whether what runs is
+    /// still permitted.
+    pub async fn hears(&self) -> bool {
+        self.register.hears(&self.news).await
+    }
+
     /// Whether a stranger's refusal may still be recorded in this second. Those that may not are
     /// counted, and the next refusal entry carries their number: a flood of bad tokens must not
     /// fill the disk, and must not go unseen.

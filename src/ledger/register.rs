@@ -2,16 +2,17 @@
 //!
 //! A statement is an entry like any other, and beside it the store keeps the names under which it
 //! is found. One thread of each gate reads statements for whoever decides, and looks four times a
-//! second whether other processes have stated anything ([`News`]). That is for speed alone: no
-//! intent becomes an entry behind a statement that its decision did not know, because the store
-//! itself refuses to append it (`writer.rs`).
+//! second whether other processes have stated anything ([`News`]). For new requests that is for
+//! speed alone: no intent becomes an entry behind a statement that its decision did not know, because
+//! the store itself refuses to append it (`writer.rs`). A stream that runs has nothing else to be cut
+//! by, so it does not outlast the looking ([`Register::hears`]).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,6 +34,13 @@ use crate::media::MediaSid;
 
 /// How often it is looked what others have stated.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Who looked longer ago than this is asked to look now.
+const FRESH: Duration = Duration::from_millis(400);
+
+/// How long is waited for that. With [`FRESH`] and the time between two questions it stays below the
+/// second within which a running stream must be cut.
+const LOOK_NOW: Duration = Duration::from_millis(250);
 
 /// LIMIT: names of which it is kept when something was last said under them. Facts that are older
 /// than what was forgotten are read again.
@@ -96,6 +104,8 @@ pub(super) struct News {
     head: AtomicU64,
     changed: Mutex<Changed>,
     tell: watch::Sender<u64>,
+    /// When it was last seen what the store has.
+    looked: Mutex<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -110,7 +120,8 @@ impl News {
     pub(super) fn new(head: u64) -> Self {
         let changed = Changed { names: HashMap::new(), floor: head };
         let (tell, _) = watch::channel(head);
-        Self { head: AtomicU64::new(head), changed: Mutex::new(changed), tell }
+        let looked = Mutex::new(Instant::now());
+        Self { head: AtomicU64::new(head), changed: Mutex::new(changed), tell, looked }
     }
 
     fn lock(&self) -> MutexGuard<'_, Changed> {
@@ -139,13 +150,20 @@ impl News {
 
     /// Learns of what a store has and this gate does not know.
     pub(super) fn look(&self, store: &mut dyn Store) -> Result<(), StoreError> {
+        let began = Instant::now();
         let (head, stated) = (self.head(), store.stated()?);
         if stated > head {
             let said = store.stated_since(head)?;
             let head = said.iter().map(|(_, place)| place + 1).max().unwrap_or(stated).max(stated);
             self.take(said.into_iter().map(|(name, place)| (name.into(), place)), head);
         }
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = began;
         Ok(())
+    }
+
+    /// How long ago it was seen what the store has.
+    fn age(&self) -> Duration {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     /// False if something was said under these names that facts on this basis do not know.
@@ -166,9 +184,11 @@ impl News {
 }
 
 /// What is asked of the thread.
-struct Wanted {
-    names: Vec<RegisterName>,
-    answer: Answer,
+enum Wanted {
+    /// What was said under names.
+    Names(Vec<RegisterName>, Answer),
+    /// To look now.
+    Look(oneshot::Sender<Result<(), String>>),
 }
 
 /// Reads entries as something.
@@ -229,7 +249,7 @@ impl Register {
         names: Vec<RegisterName>,
     ) -> Result<(Vec<Told>, u64), FactsError> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Wanted { names, answer: Answer::Statements(answer) })?;
+        self.ask(Wanted::Names(names, Answer::Statements(answer)))?;
         answered.await.map_err(|_| gone())?.map_err(FactsError::Register)
     }
 
@@ -240,8 +260,20 @@ impl Register {
         names: Vec<RegisterName>,
     ) -> Result<(Vec<OnRecord>, u64), FactsError> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Wanted { names, answer: Answer::Shares(answer) })?;
+        self.ask(Wanted::Names(names, Answer::Shares(answer)))?;
         answered.await.map_err(|_| gone())?.map_err(FactsError::Register)
+    }
+
+    /// True if it is heard what others state: it was looked at lately, or can be now.
+    pub(super) async fn hears(&self, news: &News) -> bool {
+        if news.age() < FRESH {
+            return true;
+        }
+        let (answer, answered) = oneshot::channel();
+        if self.ask(Wanted::Look(answer)).is_err() {
+            return false;
+        }
+        matches!(tokio::time::timeout(LOOK_NOW, answered).await, Ok(Ok(Ok(()))))
     }
 
     fn ask(&self, wanted: Wanted) -> Result<(), FactsError> {
@@ -271,26 +303,37 @@ struct Reader {
 
 impl Reader {
     fn serve(&mut self, asked: &mpsc::Receiver<Wanted>) {
+        let mut next = Instant::now() + LOOK;
         loop {
-            match asked.recv_timeout(LOOK) {
-                Ok(Wanted { names, answer: Answer::Statements(answer) }) => {
+            // Whatever else is asked for, it is looked when it is time.
+            match asked.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(Wanted::Names(names, Answer::Statements(answer))) => {
                     let read = self.on_store(|reader, store| reader.read(store, &names, open));
                     let _ = answer.send(read);
                 }
-                Ok(Wanted { names, answer: Answer::Shares(answer) }) => {
+                Ok(Wanted::Names(names, Answer::Shares(answer))) => {
                     let read =
                         self.on_store(|reader, store| reader.read(store, &names, share::open));
                     let _ = answer.send(read);
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    let looked = self.on_store(|reader, store| reader.news.look(store));
-                    if let Err(error) = looked {
-                        tracing::debug!(error, "the register cannot be read");
-                    }
+                Ok(Wanted::Look(answer)) => {
+                    let looked = if self.news.age() < FRESH { Ok(()) } else { self.look() };
+                    let _ = answer.send(looked);
                 }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            if Instant::now() >= next {
+                if let Err(error) = self.look() {
+                    tracing::debug!(error, "the register cannot be read");
+                }
+                next = Instant::now() + LOOK;
+            }
         }
+    }
+
+    fn look(&mut self) -> Result<(), String> {
+        self.on_store(|reader, store| reader.news.look(store))
     }
 
     /// Does something with the store, which is opened for it if need be and closed by an error.

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::ledger::run;
-use crate::support::process::{Process, world_of_processes};
+use crate::support::postgres::{Line, Server};
+use crate::support::process::{Process, within_a_second, world_of_processes};
 use crate::support::world::{CALL, NOW, NUMBER, RECORDING, Store, of_kind, path, recording};
 use crate::support::{World, WorldSettings};
 
@@ -247,57 +248,115 @@ fn stalls() -> Misbehaviour {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_runs_is_cut_when_consent_is_withdrawn() {
-    let mut world = world().await;
-    world.standin.misbehave(stalls());
-    let body = first_piece(&world, &world.client).await;
-    let other = first_piece(&world, &world.client).await;
-    // What does not concern it leaves it alone.
-    world.state(&[
-        json!({"about": ["CA0000000000000000000000000000ffff"], "labels": {"line": "sales"}}),
-    ]);
-    let started = Instant::now();
-    world.state(&[withdrawn(NUMBER)]);
-    is_cut(body).await;
-    is_cut(other).await;
-    let took = started.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}; a second on a machine that is not busy");
-    let entries = world.entries().await;
-    let endings: Vec<&Value> =
-        of_kind(&entries, "outcome").iter().map(|outcome| &outcome["ending"]).collect();
-    assert_eq!(endings, ["revoked"; 2]);
-    assert!(of_kind(&entries, "outcome").iter().all(|outcome| outcome["bytes"] == 1_000));
+/// How all streams ended, each after the first piece.
+fn all_revoked(entries: &[Value], streams: usize) {
+    let outcomes = of_kind(entries, "outcome");
+    let of_streams: Vec<&&Value> =
+        outcomes.iter().filter(|outcome| outcome["bytes"] != 0).collect();
+    assert_eq!(of_streams.len(), streams);
+    for outcome in of_streams {
+        assert_eq!((&outcome["ending"], &outcome["bytes"]), (&"revoked".into(), &1_000.into()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_gate_that_shares_the_ledger_cuts_its_streams() {
+async fn a_stream_that_runs_is_cut_within_a_second_when_consent_is_withdrawn() {
+    within_a_second(async || {
+        let mut world = world().await;
+        world.standin.misbehave(stalls());
+        let body = first_piece(&world, &world.client).await;
+        let other = first_piece(&world, &world.client).await;
+        // What does not concern it leaves it alone.
+        world.state(&[
+            json!({"about": ["CA0000000000000000000000000000ffff"], "labels": {"line": "sales"}}),
+        ]);
+        let started = Instant::now();
+        world.state(&[withdrawn(NUMBER)]);
+        is_cut(body).await;
+        is_cut(other).await;
+        let took = started.elapsed();
+        all_revoked(&world.entries().await, 2);
+        took
+    })
+    .await;
+}
+
+/// A world in a database, on the system's time, whose sound stands still.
+async fn still_world() -> World {
     let settings = WorldSettings { law: true, store: Store::Database, ..WorldSettings::default() };
     let world = world_of_processes(settings).await;
     world.clock.set(noticegate::clock::Clock::system().now());
     world.standin.misbehave(stalls());
-    let configs = [world.folder.join("noticegate.toml"), world.another("second")];
-    let gates = configs.map(|config| Process::configured(&config, &[]));
-    let clients =
-        gates.each_ref().map(|gate| Client::new(gate.address, world.authority.certificate()));
-    let mut bodies = Vec::new();
-    for client in &clients {
-        bodies.push(first_piece(&world, client).await);
-    }
+    world
+}
+
+/// Somebody takes their consent back, by another process.
+fn withdraw(world: &World) {
     let no = json!({"state": "withdrawn", "at": world.clock.now()});
     world.state(&[json!({"participant": {"number": NUMBER}, "consent": no})]);
-    for body in bodies {
-        is_cut(body).await;
-    }
-    for client in &clients {
-        let request = world.ana(&path(".wav")).body(http_body_util::Empty::new()).unwrap();
-        assert_eq!(client.send(request).await.status, 403);
-    }
-    assert!(gates.into_iter().all(Process::terminate));
-    let entries = world.read_entries();
-    let endings: Vec<&Value> =
-        of_kind(&entries, "outcome").iter().map(|outcome| &outcome["ending"]).collect();
-    assert_eq!(endings, ["revoked"; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_gate_that_shares_the_ledger_cuts_its_streams_within_a_second() {
+    within_a_second(async || {
+        let world = still_world().await;
+        let configs = [world.folder.join("noticegate.toml"), world.another("second")];
+        let gates = configs.map(|config| Process::configured(&config, &[]));
+        let clients =
+            gates.each_ref().map(|gate| Client::new(gate.address, world.authority.certificate()));
+        let mut bodies = Vec::new();
+        for client in &clients {
+            bodies.push(first_piece(&world, client).await);
+        }
+        withdraw(&world);
+        let stated = Instant::now();
+        for body in bodies {
+            is_cut(body).await;
+        }
+        let took = stated.elapsed();
+        for client in &clients {
+            let request = world.ana(&path(".wav")).body(http_body_util::Empty::new()).unwrap();
+            assert_eq!(client.send(request).await.status, 403);
+        }
+        assert!(gates.into_iter().all(Process::terminate));
+        all_revoked(&world.read_entries(), 2);
+        took
+    })
+    .await;
+}
+
+/// It cannot hear who objects, so it supposes that somebody did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_that_cannot_hear_who_objects_cuts_its_streams_within_a_second() {
+    within_a_second(async || {
+        let world = still_world().await;
+        let line = Line::to(Server::shared());
+        let far = Process::configured(&world.far(&line), &[]);
+        let near = Process::start(&world.folder, &[]);
+        let [there, here] =
+            [&far, &near].map(|gate| Client::new(gate.address, world.authority.certificate()));
+        let stream = first_piece(&world, &there).await;
+        let mut other = first_piece(&world, &here).await;
+        // What is sent on it is never answered, and nobody is told that it is so.
+        line.mute();
+        let muted = Instant::now();
+        is_cut(stream).await;
+        let took = muted.elapsed();
+        // Who can hear lets it run: nobody objected.
+        let next = tokio::time::timeout(Duration::from_millis(300), other.frame()).await;
+        assert!(next.is_err(), "the other gate's stream still stands open");
+        line.cut();
+        line.mend();
+        far.until_ready_is(200).await;
+        assert!(far.terminate());
+        withdraw(&world);
+        is_cut(other).await;
+        assert!(near.terminate());
+        let entries = world.read_entries();
+        assert!(of_kind(&entries, "outcome").iter().any(|outcome| outcome["ending"] == "revoked"));
+        took
+    })
+    .await;
 }
 
 #[tokio::test]

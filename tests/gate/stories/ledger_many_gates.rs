@@ -140,12 +140,7 @@ async fn a_gate_that_was_cut_off_comes_back_under_a_new_name_and_tells_how_it_wa
     // More than the buffers between them hold.
     let world = world_of_sounds(64 << 20, settings).await;
     let line = Line::to(Server::shared());
-    let config = world.another("far");
-    let text = std::fs::read_to_string(&config).unwrap().replace("\"url\"", "\"far-url\"");
-    std::fs::write(&config, text).unwrap();
-    let near = Server::shared().port.to_string();
-    let far = world.url.as_ref().unwrap().replace(&near, &line.port.to_string());
-    std::fs::write(world.folder.join("far-url"), far).unwrap();
+    let config = world.far(&line);
     let far = Process::configured(&config, &[]);
     let near = Process::start(&world.folder, &[]);
 
@@ -180,8 +175,7 @@ async fn a_gate_that_was_cut_off_comes_back_under_a_new_name_and_tells_how_it_wa
     let entries = until("how it was", || {
         let entries = world.read_entries();
         let (one, other) = (ends(&entries, &streaming), ends(&entries, &silent));
-        (one == ["unknown", "caller-left"] && other == ["unknown", "not-released"])
-            .then_some(entries)
+        (one == ["unknown", "caller-left"] && other == ["unknown", "not-released"]).then_some(entries)
     })
     .await;
     assert_ne!(writer(&entries, &again.entry), writer(&entries, &streaming));

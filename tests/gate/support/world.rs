@@ -24,7 +24,7 @@ use serde_json::Value;
 use super::client::{Answer, Client};
 use super::leaks;
 use super::policies::without_guardrail;
-use super::postgres::Server;
+use super::postgres::{Line, Server};
 use super::tokens::{self, TokenKey};
 
 pub const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -232,6 +232,17 @@ impl World {
         assert_ne!(first, other, "the ledger lies in a database");
         let path = self.folder.join(format!("{name}.toml"));
         std::fs::write(&path, other).unwrap();
+        path
+    }
+
+    /// The configuration of another gate that reaches the database by a line alone.
+    pub fn far(&self, line: &Line) -> PathBuf {
+        let path = self.another("far");
+        let text = std::fs::read_to_string(&path).unwrap().replace("\"url\"", "\"far-url\"");
+        std::fs::write(&path, text).unwrap();
+        let near = Server::shared().port.to_string();
+        let far = self.url.as_ref().unwrap().replace(&near, &line.port.to_string());
+        std::fs::write(self.folder.join("far-url"), far).unwrap();
         path
     }
 
