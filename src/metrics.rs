@@ -39,6 +39,7 @@ pub struct Metrics {
     loaded_at: Gauge,
     over_limit: Counter,
     exposed_cards: Counter,
+    not_stated: Counter,
     connections: Gauge,
     handshakes_failed: Counter,
     running: Gauge,
@@ -184,6 +185,10 @@ impl Default for Metrics {
                 "exposed_card_refusals",
                 "Refusals because a payment card may have been recorded: look at the log",
             ),
+            not_stated: of.made(
+                "callback_statements_unusable",
+                "Callbacks in whose URL something was stated that could not be used: look at the log",
+            ),
             connections: of.made("connections", "Callers' connections that are open"),
             handshakes_failed: of.made("handshakes_failed", "TLS handshakes that came to nothing"),
             running: of.made("requests_running", "Requests that are being answered"),
@@ -301,6 +306,12 @@ impl Metrics {
     #[must_use]
     pub fn exposed_cards(&self) -> Counter {
         self.exposed_cards.clone()
+    }
+
+    /// Where callbacks are counted whose URL stated something that could not be used.
+    #[must_use]
+    pub fn not_stated(&self) -> &Counter {
+        &self.not_stated
     }
 
     /// Where the ledger counts disclosures that have ended.

@@ -7,11 +7,15 @@ use http::Response;
 use http::request::Parts;
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
+use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::Worker;
 use crate::asked;
-use crate::facts::{self, CallEnds, Ends, Key, Party, Registry, Said, Statement, Who};
+use crate::facts::{
+    self, CallEnds, Ends, FactsError, Key, Party, Registry, Said, Statement, Unfit, Who,
+};
+use crate::ledger::AppendError;
 use crate::media::{AccountSid, Artefact, CallSid, MediaSid, MetadataRef};
 use crate::respond::{self, CallerForm, Problem};
 use crate::stream::ReplyBody;
@@ -24,6 +28,53 @@ const CALLBACK_TIME_MAX: Duration = Duration::from_secs(10);
 /// LIMIT: how long Twilio waits because the gate asks for a recording that has just ended. Twilio
 /// itself gives up after 15 seconds.
 const LEARNING_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// The parameter of a callback's URL that states something of the call: a statement in JSON, as the
+/// API takes it, without what it is about. It may stand there several times.
+const TOLD: &str = "noticegate";
+
+/// LIMIT: statements in one URL.
+const TOLD_MAX: usize = 20;
+
+/// Why what a URL states is not stated.
+#[derive(Debug, thiserror::Error)]
+enum NotStated {
+    #[error("`{TOLD}` in its URL holds no statement in JSON without `about`")]
+    NotJson,
+    #[error("its URL holds more than {TOLD_MAX} statements")]
+    TooMany,
+    #[error("its URL may not state a hold or the ends of a call")]
+    NotByUrl,
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    #[error(transparent)]
+    Register(#[from] FactsError),
+    #[error(transparent)]
+    Ledger(#[from] AppendError),
+}
+
+/// The statements in a query.
+fn told(query: &str, about: MediaSid) -> Result<Vec<Statement>, NotStated> {
+    let mut told = Vec::new();
+    for (_, json) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == TOLD) {
+        if told.len() == TOLD_MAX {
+            return Err(NotStated::TooMany);
+        }
+        let mut form: Map<String, Value> =
+            serde_json::from_str(&json).map_err(|_| NotStated::NotJson)?;
+        if form.insert("about".to_owned(), Value::from(vec![about.to_string()])).is_some() {
+            return Err(NotStated::NotJson);
+        }
+        // What is wrong with it may be a person's, so it is not told.
+        let statement: Statement =
+            serde_json::from_value(form.into()).map_err(|_| NotStated::NotJson)?;
+        if matches!(statement.said, Said::Hold(_) | Said::Call(_)) {
+            return Err(NotStated::NotByUrl);
+        }
+        told.push(statement);
+    }
+    Ok(told)
+}
 
 impl Worker {
     /// Takes one of Twilio's callbacks: verified, learned from, and on disk before it is answered.
@@ -64,7 +115,12 @@ impl Worker {
                 if !accepted.blanked.is_empty() {
                     tracing::warn!(parameters = ?accepted.blanked, "a callback held signed URLs");
                 }
+                let query = parts.uri.query().unwrap_or_default();
                 for event in &accepted.events {
+                    if let Err(error) = self.state_told(query, event, &hook).await {
+                        self.gate.metrics.not_stated().inc();
+                        tracing::error!(%error, hook, "what a callback's URL states is not known now");
+                    }
                     // What cannot be learned now is asked for when it is needed.
                     let _ = timeout(LEARNING_TIME_MAX, self.learn(event, &hook)).await;
                 }
@@ -76,6 +132,27 @@ impl Worker {
             }
             Err(_) => Problem::ledger().into_response(form, None),
         }
+    }
+
+    /// States what the application has said of the call in the URL that it gave to Twilio: it knows
+    /// which line was called, that a card was paid with, which case it was about. Twilio signs the
+    /// URL, so nobody else can have said it. A callback comes once for each thing that happens; what
+    /// is stated already is not stated again.
+    async fn state_told(&self, query: &str, event: &Event, hook: &str) -> Result<(), NotStated> {
+        let about = event.call.map(MediaSid::from).or(event.recording);
+        let Some(about) = about.filter(|_| query.contains(TOLD)) else { return Ok(()) };
+        let policies = self.gate.policies.now();
+        let mut told = told(query, about)?;
+        for statement in &told {
+            statement.check(policies.vocabulary(), self.gate.clock.now())?;
+        }
+        let ledger = &self.gate.ledger;
+        let (known, _) = ledger.statements(vec![ledger.name(&Key::Media(about))]).await?;
+        told.retain(|statement| !known.iter().any(|known| known.statement == *statement));
+        if !told.is_empty() {
+            ledger.state(&format!("webhook:{hook}"), &told).await?;
+        }
+        Ok(())
     }
 
     /// What a callback tells changes what is known: of a call its ends, and of a recording that it

@@ -532,6 +532,52 @@ async fn the_ends_of_a_call_are_remembered_when_twilio_has_forgotten_it() {
     assert!(!entries.iter().any(|entry| entry.to_string().contains(NUMBER)));
 }
 
+/// The application knows what the call is about, and says so in the URL that it gives to Twilio.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_callback_s_url_states_of_the_call_decides() {
+    let (mut world, mut application) = started().await;
+    let target = |stated: &[serde_json::Value]| {
+        let pairs = stated.iter().map(|one| ("noticegate", one.to_string()));
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        format!("{HOOK}?{query}")
+    };
+    let stating = |stated: &[serde_json::Value]| {
+        Callback::form("https://localhost", &target(stated), &of_the_call())
+    };
+    let card = json!({"payment": {"taken": true}});
+    let claim = json!({"case": {"id": "claim-7", "open": true, "at": "2026-11-10T00:00:00Z"}});
+    let counsel = || world.who("lea", "legal-counsel", "legal-claims", &path(".wav"));
+    assert_eq!(world.send(counsel()).await.status, 403);
+    assert_eq!(stating(&[claim]).to(&world.client).await.status, 204);
+    application.next().await;
+    assert_eq!(world.send(counsel()).await.status, 200, "there is a claim");
+
+    let forged = stating(std::slice::from_ref(&card)).with("x-twilio-signature", "AAAA");
+    assert_eq!(forged.to(&world.client).await.status, 403);
+    assert_eq!(world.send(world.ana(&path(".wav"))).await.status, 200);
+    let labels = json!({"labels": {"line": "sales", "call_type": "sales"}});
+    for _ in 0..3 {
+        let both = stating(&[card.clone(), labels.clone()]);
+        assert_eq!(both.to(&world.client).await.status, 204);
+    }
+    let refused = world.send(world.ana(&path(".wav"))).await;
+    assert_eq!(refused.status, 403, "a card was paid with, and nothing was paused");
+
+    // What cannot be used is not lost to the application, and an operator hears of it.
+    let hold = json!({"hold": {"id": "h", "reason": "r", "placed": true}});
+    for unfit in [json!({"labels": {"line": "no such line"}}), hold, json!(7), json!({"about": []})]
+    {
+        assert_eq!(stating(&[unfit]).named("another").to(&world.client).await.status, 204);
+    }
+    let metrics = world.metrics().await;
+    assert!(metrics.contains("noticegate_callback_statements_unusable_total 4"), "{metrics}");
+    let entries = world.entries().await;
+    let stated = of_kind(&entries, "statement");
+    let of = |key: &str| stated.iter().filter(|entry| entry["said"].get(key).is_some()).count();
+    assert_eq!((of("case"), of("payment"), of("labels"), of("hold")), (1, 1, 1, 0));
+    assert!(stated.iter().all(|entry| entry["actor"].as_str().unwrap().starts_with("webhook:")));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_joins_a_conference_is_on_the_call_with_the_law_of_their_place() {
     const CONFERENCE: &str = "CF0123456789abcdef0123456789abcdef";
