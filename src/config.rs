@@ -33,7 +33,7 @@ pub use console::Console;
 pub use limits::Limits;
 pub use range::{Bytes, Count, Millis, Seconds};
 pub use retention::Retention;
-pub use share::{SHARE_ISSUER, Shares};
+pub use share::{Mail, MailSecurity, SHARE_ISSUER, Shares};
 pub use traces::Traces;
 pub use webhooks::{Cors, Flex, Webhook, WebhookKey, Webhooks};
 

@@ -42,7 +42,7 @@ use crate::upstream::{
 };
 use crate::webhook::Webhooks;
 
-pub use share::Shares;
+pub use share::{MailError, Shares};
 
 /// What all workers share.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use crate::console::{self, Console};
 use crate::crowd::Crowd;
 use crate::facts::FactStore;
 use crate::folder::{self, FolderError, Signature};
-use crate::gate::{Gate, Shares, Worker};
+use crate::gate::{Gate, MailError, Shares, Worker};
 use crate::identity::{Clients, ClientsError, Identity, KeyError, Role, Tickets};
 use crate::ledger::{Health, Ledger, OpenError, Progress};
 use crate::listener::{self, ListenError, Readiness, Ready, Server, Tls, TlsError};
@@ -82,6 +82,9 @@ pub enum StartError {
         /// The clients file.
         file: PathBuf,
     },
+    /// The mail server for codes.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// An account.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
@@ -294,7 +297,7 @@ fn shares(config: &Config, ledger: &Ledger) -> Result<Shares, StartError> {
     let names = &config.listen.names;
     let host = config.shares.host.clone().or_else(|| names.first().cloned()).unwrap_or_default();
     let certificates = config.clients.as_ref().is_some_and(|clients| clients.ca_file.is_some());
-    Ok(Shares::new(&key, &config.shares, &host, certificates))
+    Ok(Shares::new(&key, &config.shares, &host, certificates)?)
 }
 
 /// What is configured of each webhook.

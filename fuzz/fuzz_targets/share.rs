@@ -10,7 +10,7 @@ use noticegate::share::{Allowed, Keys, Order, ShareId, Token};
 fuzz_target!(|bytes: &[u8]| {
     let (now, uses_max) = (Timestamp::UNIX_EPOCH, 5);
     let life_max = SignedDuration::from_hours(24);
-    let allowed = Allowed { life_max, uses_max, certificates: true };
+    let allowed = Allowed { life_max, uses_max, certificates: true, mail: true };
     if let Ok(order) = Order::read(bytes, &allowed, now) {
         assert!((1..=uses_max).contains(&order.uses));
         assert!(order.expires_at > now && order.expires_at.duration_since(now) <= life_max);

@@ -79,7 +79,8 @@ impl Config {
         let made = made.into_iter().filter(|path| !path.as_os_str().is_empty());
         let may = accounts.chain(issuers).chain(postgres).chain(named).flatten();
         let console = self.console.iter_mut().flat_map(|c| [&mut c.certificate, &mut c.key]);
-        for path in console.flatten() {
+        let mail = self.shares.mail.iter_mut().flat_map(|m| [&mut m.password_file, &mut m.ca_file]);
+        for path in console.chain(mail).flatten() {
             *path = folder.join(&*path);
         }
         let clients = self.clients.iter_mut();

@@ -61,6 +61,22 @@ impl Problem {
         Self::new(status, 20429, "share-guesses", message).retry_after(Some(seconds))
     }
 
+    /// Too many codes were mailed.
+    #[must_use]
+    pub fn share_mails(seconds: u32) -> Self {
+        let message = "Too many codes were sent for this link; look for them in your mail";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::new(status, 20429, "share-mails", message).retry_after(Some(seconds))
+    }
+
+    /// A code cannot be mailed.
+    #[must_use]
+    pub fn share_mail() -> Self {
+        let message = "The code could not be sent; try again in a minute";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, 20503, "share-mail", message).retry_after(Some(60))
+    }
+
     /// A program that looks at links before people do asks for sound.
     #[must_use]
     pub fn share_preview() -> Self {

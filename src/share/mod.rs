@@ -15,9 +15,9 @@ mod tell;
 mod token;
 
 pub use order::{Allowed, Order, OrderError};
-pub use page::{Page, Told, gone, preview, style_and_script, write as page};
+pub use page::{Page, Told, Tried, gone, masked, preview, style_and_script, write as page};
 pub use secret::{Code, SECRET_BYTES_MAX, SecretText, hash, verify};
-pub use token::{Client, Keys, Pass, Token, TokenDigest};
+pub use token::{Client, Keys, MAILED_MINUTES, Pass, Token, TokenDigest};
 
 use std::fmt;
 use std::net::IpAddr;
@@ -90,6 +90,8 @@ words! {
         Certificate = "certificate",
         /// To whoever is first to give a code that goes another way than the link.
         Code = "code",
+        /// To who reads the mail of an address: each browser asks for a code that is sent there.
+        Email = "email",
     }
 }
 
@@ -141,6 +143,9 @@ pub struct Private {
     /// The recipient's contract, by its name where it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<String>,
+    /// Where codes are mailed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
     /// How the recipient's identity was checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_check: Option<String>,
@@ -336,7 +341,7 @@ impl Share {
         let private = self.private.as_ref().ok_or(Stopped::Erased)?;
         let first = self.uses.first();
         let fits = match self.terms.binding {
-            Binding::None => true,
+            Binding::None | Binding::Email => true,
             Binding::FirstClient | Binding::Code => {
                 first.is_none_or(|used| used.session == session)
             }
@@ -351,12 +356,24 @@ impl Share {
         if fits { Ok(()) } else { Err(Stopped::OtherClient) }
     }
 
+    /// What a client has to show that it knows: the password or code as it is stored, or the address
+    /// that only one mailbox has.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        let private = self.private.as_ref()?;
+        match self.terms.binding {
+            Binding::Email => private.email.as_deref(),
+            _ => private.secret.as_deref(),
+        }
+    }
+
     /// Whether this client still has to give the password or code. A code is spent with the first
     /// use, which is its giver's.
     #[must_use]
     pub fn asks_secret(&self, session: &str) -> bool {
         match self.terms.binding {
             Binding::Code => self.uses.first().is_none_or(|used| used.session != session),
+            Binding::Email => true,
             _ => self.terms.password,
         }
     }

@@ -91,6 +91,7 @@ enum BindingForm {
     Addresses(Vec<IpNet>),
     Certificate(String),
     Code,
+    Email(String),
 }
 
 /// What the organisation allows.
@@ -102,6 +103,8 @@ pub struct Allowed {
     pub uses_max: u32,
     /// Whether callers are asked for certificates at all.
     pub certificates: bool,
+    /// Whether codes can be mailed.
+    pub mail: bool,
 }
 
 /// A share that somebody wants to make.
@@ -135,6 +138,8 @@ pub struct Order {
     pub addresses: Vec<IpNet>,
     /// By the holder of which certificate.
     pub certificate: Option<String>,
+    /// Where codes are mailed to.
+    pub email: Option<String>,
     /// The recipient.
     pub name: Option<String>,
     /// The recipient's contract.
@@ -190,6 +195,7 @@ impl Order {
                 approved_by: self.approved_by.clone(),
                 certificate: self.certificate.clone(),
                 contract: self.contract.clone(),
+                email: self.email.clone(),
                 identity_check: self.identity_check.clone(),
                 name: self.name.clone(),
                 note: self.note.clone(),
@@ -244,6 +250,7 @@ impl Written {
             return Err(wrong("format", "a part can be cut exactly out of `wav` alone"));
         }
         let (binding, addresses, certificate) = self.binding(allowed)?;
+        let email = self.email(allowed)?;
         let password = self.password(binding)?;
         for (key, text) in [
             ("recipient.name", &self.recipient.name),
@@ -276,6 +283,7 @@ impl Written {
             review_due: self.review_due,
             addresses,
             certificate,
+            email,
             name: self.recipient.name,
             contract: self.recipient.contract,
             identity_check: self.identity_check,
@@ -356,6 +364,7 @@ impl Written {
             None => (Binding::None, nothing(), None),
             Some(BindingForm::FirstClient) => (Binding::FirstClient, nothing(), None),
             Some(BindingForm::Code) => (Binding::Code, nothing(), None),
+            Some(BindingForm::Email(_)) => (Binding::Email, nothing(), None),
             Some(BindingForm::Addresses(ranges)) => {
                 if ranges.is_empty() || ranges.len() > ADDRESSES_MAX {
                     return Err(wrong("binding.addresses", "from 1 to 20 ranges of addresses"));
@@ -374,9 +383,22 @@ impl Written {
         })
     }
 
+    /// Where codes are mailed to.
+    fn email(&self, allowed: &Allowed) -> Result<Option<String>, OrderError> {
+        let Some(BindingForm::Email(address)) = &self.binding else { return Ok(None) };
+        if !allowed.mail {
+            return Err(wrong("binding.email", "no mail is sent from here (`[shares.mail]`)"));
+        }
+        let read = lettre::Address::from_str(address).ok();
+        let read = read.filter(|address| address.to_string().len() <= TEXT_BYTES_MAX);
+        let read =
+            read.ok_or_else(|| wrong("binding.email", "one address, `somebody@example.org`"));
+        read.map(|address| Some(address.to_string()))
+    }
+
     fn password(&self, binding: Binding) -> Result<Option<SecretText>, OrderError> {
         let Some(password) = &self.password else { return Ok(None) };
-        if binding == Binding::Code {
+        if matches!(binding, Binding::Code | Binding::Email) {
             return Err(wrong("password", "a link that is bound to a code has no password"));
         }
         let read = SecretText::read(password).filter(|_| password.len() >= PASSWORD_BYTES_MIN);
@@ -458,7 +480,12 @@ mod tests {
     const ACCOUNT: &str = "AC00000000000000000000000000000001";
 
     fn allowed() -> Allowed {
-        Allowed { life_max: SignedDuration::from_hours(24), uses_max: 5, certificates: false }
+        Allowed {
+            life_max: SignedDuration::from_hours(24),
+            uses_max: 5,
+            certificates: false,
+            mail: true,
+        }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "each order is written where it is read")]
@@ -508,6 +535,15 @@ mod tests {
             (json!({"expires_at": "1970-01-01T00:00:59Z"}), "`expires_at`"),
             (json!({"password": "short"}), "`password`"),
             (json!({"password": "long enough", "binding": "code"}), "`password`"),
+            (
+                json!({"password": "long enough", "binding": {"email": "a@example.org"}}),
+                "`password`",
+            ),
+            (json!({"binding": {"email": "a@example.org, b@example.org"}}), "`binding.email`"),
+            (
+                json!({"binding": {"email": "a@example.org\r\nBcc: b@example.org"}}),
+                "`binding.email`",
+            ),
             (json!({"binding": {"addresses": []}}), "`binding.addresses`"),
             (json!({"binding": {"addresses": ["10.0.0.0/33"]}}), "`body`"),
             (json!({"binding": {"certificate": "dns:a"}}), "`binding.certificate`"),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::Portion;
+use super::{MAILED_MINUTES, Portion};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -48,7 +48,7 @@ pub struct Told {
 }
 
 /// What the page asks for or offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Page {
     /// It plays.
     Player,
@@ -62,6 +62,34 @@ pub enum Page {
         /// A wrong one was given.
         wrong: bool,
     },
+    /// A code is needed that is mailed.
+    Email {
+        /// Where to, as far as it may be shown to who holds the link.
+        to: String,
+        /// What was done before.
+        tried: Tried,
+    },
+}
+
+/// What a visitor did before they see the page again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// Nothing.
+    Nothing,
+    /// They gave a wrong password or code.
+    Wrong,
+    /// They asked for a code, and it was mailed.
+    Sent,
+    /// They did so without the page's cookie.
+    NoCookie,
+}
+
+/// An address that its owner recognises and nobody else learns: `j…@example.org`.
+#[must_use]
+pub fn masked(address: &str) -> String {
+    let (local, host) = address.rsplit_once('@').unwrap_or_default();
+    let first = local.chars().next().map(String::from).unwrap_or_default();
+    format!("{first}…@{host}")
 }
 
 /// What the browser must know of the page's own style and script: their hashes.
@@ -74,7 +102,7 @@ pub fn style_and_script() -> (String, String) {
 
 /// The page of a link that gives something.
 #[must_use]
-pub fn write(page: Page, path: &str, told: &Told) -> String {
+pub fn write(page: &Page, path: &str, told: &Told) -> String {
     let body = html! {
         h1 { "Call recording" }
         p.lead {
@@ -83,18 +111,19 @@ pub fn write(page: Page, path: &str, told: &Told) -> String {
         }
         @match page {
             Page::Player => (player(path, told)),
-            Page::Password { wrong } => (asks(path, "Password", "This link has a password.", wrong)),
+            Page::Password { wrong } => (asks(path, "Password", "This link has a password.", *wrong)),
+            Page::Email { to, tried } => (mails(path, to, *tried)),
             Page::Code { wrong } => (asks(
                 path,
                 "Code",
                 "This link goes with a code that you were given another way. It can be used once, \
                  by the first browser that gives it.",
-                wrong,
+                *wrong,
             )),
         }
         (terms(told))
     };
-    whole("Call recording", &body, page == Page::Player)
+    whole("Call recording", &body, *page == Page::Player)
 }
 
 fn player(path: &str, told: &Told) -> Markup {
@@ -134,6 +163,31 @@ fn asks(path: &str, what: &str, why: &str, wrong: bool) -> Markup {
                 required maxlength="200" autocomplete="off" autocapitalize="none" spellcheck="false"
                 aria-describedby=[wrong.then_some("wrong")] aria-invalid=[wrong.then_some("true")];
             button type="submit" { "Go on" }
+        }
+    }
+}
+
+fn mails(path: &str, to: &str, tried: Tried) -> Markup {
+    html! {
+        form method="post" action=(path) {
+            p {
+                "This link is for the owner of " strong { (to) } ". We send a code there; it is good for "
+                (MAILED_MINUTES) " minutes, in this browser."
+            }
+            @if tried == Tried::NoCookie {
+                p.wrong role="alert" {
+                    "Your browser did not send this page's cookie. Allow cookies for it, and try again."
+                }
+            }
+            input type="hidden" name="send" value="yes";
+            button type="submit" {
+                @if tried == Tried::Nothing { "Send me a code" } @else { "Send me another code" }
+            }
+        }
+        @match tried {
+            Tried::Sent => (asks(path, "Code", "A code is on its way to you. It may take a minute.", false)),
+            Tried::Wrong => (asks(path, "Code", "Give the code of the newest mail.", true)),
+            Tried::Nothing | Tried::NoCookie => {}
         }
     }
 }
@@ -260,17 +314,24 @@ mod tests {
 
     #[test]
     fn every_value_is_escaped_and_the_token_is_no_text() {
-        for page in [Page::Player, Page::Password { wrong: true }, Page::Code { wrong: false }] {
-            let html = write(page, "/s/TOKEN", &told());
+        let to = masked("<b>jo\"@example.org");
+        assert_eq!(to, "<…@example.org");
+        for page in [
+            Page::Player,
+            Page::Password { wrong: true },
+            Page::Code { wrong: false },
+            Page::Email { to, tried: Tried::Sent },
+        ] {
+            let html = write(&page, "/s/TOKEN", &told());
             assert!(!html.contains("<script>alert"), "{html}");
             assert!(html.contains("Brambleside &lt;Energy&gt;") && html.contains("We &amp; you."));
             assert!(html.contains("1:23") && html.contains("0:01.500 to 1:01"));
             let text = html.replace("\"/s/TOKEN/listen\"", "").replace("\"/s/TOKEN\"", "");
             assert!(!text.contains("TOKEN"), "only where it is needed");
         }
-        assert!(write(Page::Player, "/s/T", &told()).contains("nodownload"));
+        assert!(write(&Page::Player, "/s/T", &told()).contains("nodownload"));
         let may = Told { download: true, ..told() };
-        assert!(write(Page::Player, "/s/T", &may).contains("/s/T/download"));
+        assert!(write(&Page::Player, "/s/T", &may).contains("/s/T/download"));
         assert!(!preview().contains("Brambleside"));
         assert!(gone("Over.", Some(("A & b", "v")), Some("id")).contains("A &amp; b"));
     }
@@ -279,7 +340,7 @@ mod tests {
     /// page as it is hashed.
     #[test]
     fn style_and_script_stand_in_the_page_as_they_are_hashed() {
-        let html = write(Page::Player, "/s/T", &told());
+        let html = write(&Page::Player, "/s/T", &told());
         assert!(html.contains(&format!("<style>{STYLE}</style>")));
         assert!(html.contains(&format!("<script>{SCRIPT}</script>")));
         assert!(!STYLE.contains("</") && !SCRIPT.contains("</"));

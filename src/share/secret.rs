@@ -30,6 +30,14 @@ impl SecretText {
     }
 }
 
+impl SecretText {
+    /// What was given. Every call is a place where it could leak.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A code that is told once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Code(String);
@@ -44,14 +52,18 @@ impl std::fmt::Debug for Code {
 /// Letters that nobody mistakes for others when they are read out.
 const LETTERS: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 
+/// One of them.
+pub(super) fn letter(byte: u8) -> char {
+    LETTERS.get(usize::from(byte % 32)).map_or('2', |letter| char::from(*letter))
+}
+
 impl Code {
     /// Ten letters, 50 random bits; `None` without randomness.
     #[must_use]
     pub fn random() -> Option<Self> {
         let mut bytes = [0; 10];
         rand::fill(&mut bytes).ok()?;
-        let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).map(|b| char::from(*b));
-        bytes.iter().map(letter).collect::<Option<String>>().map(Self)
+        Some(Self(bytes.iter().map(|byte| letter(*byte)).collect()))
     }
 
     /// The code, to be told once.

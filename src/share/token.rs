@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ShareId;
+use super::secret::letter;
 
 /// The letters of a token: 32 bytes in base64url.
 const LETTERS: usize = 43;
@@ -189,6 +190,37 @@ impl Keys {
     }
 }
 
+/// LIMIT: how long a mailed code is good at the least. It is at most twice as long.
+pub const MAILED_MINUTES: i64 = 10;
+
+impl Keys {
+    /// The code that is mailed for one browser at a time: eight letters, 40 bits. Every gate of the
+    /// ledger knows it, and it need not be kept.
+    #[must_use]
+    pub fn mailed(&self, pass: &Pass<'_>, now: Timestamp) -> String {
+        self.mailed_in(pass, now.as_second().div_euclid(MAILED_MINUTES * 60))
+    }
+
+    /// Whether it is the one that was mailed for this browser lately.
+    #[must_use]
+    pub fn is_mailed(&self, pass: &Pass<'_>, given: &str, now: Timestamp) -> bool {
+        let given: String = given.chars().filter(char::is_ascii_alphanumeric).collect();
+        let given = given.to_ascii_uppercase();
+        let this = now.as_second().div_euclid(MAILED_MINUTES * 60);
+        [this, this - 1].iter().any(|window| {
+            let code = self.mailed_in(pass, *window);
+            verify_slices_are_equal(code.as_bytes(), given.as_bytes()).is_ok()
+        })
+    }
+
+    fn mailed_in(&self, pass: &Pass<'_>, window: i64) -> String {
+        let window = window.to_string();
+        let tag = self.sign(&["mailed", pass.share, pass.browser, pass.secret, &window]);
+        let letters = tag.as_ref().iter().take(8);
+        letters.map(|byte| letter(*byte)).collect()
+    }
+}
+
 /// What a pass is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
@@ -277,6 +309,27 @@ mod tests {
         assert!(!keys.has_passed(&pass, &later, now));
         assert!(!keys.has_passed(&Pass { secret: "another", ..pass }, &given, now));
         assert!(!keys.has_passed(&Pass { browser: "another", ..pass }, &given, now));
+    }
+
+    #[test]
+    fn a_mailed_code_is_good_for_one_browser_and_a_while() {
+        let (keys, share) = (keys(), share().to_string());
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let pass = Pass { share: &share, browser: "one", secret: "jo@example.org", until: at(0) };
+        let code = keys.mailed(&pass, at(1_199));
+        assert_eq!(code.len(), 8);
+        let spaced = format!(" {}-{} ", &code[..4].to_lowercase(), &code[4..]);
+        for (second, good) in [(1_199, true), (1_200, true), (1_799, true), (1_800, false)] {
+            assert_eq!(keys.is_mailed(&pass, &spaced, at(second)), good, "{second}");
+        }
+        for other in [
+            Pass { browser: "another", ..pass },
+            Pass { secret: "jo@example.com", ..pass },
+            Pass { share: "another", ..pass },
+        ] {
+            assert!(!keys.is_mailed(&other, &code, at(1_199)));
+        }
+        assert!(!keys.is_mailed(&pass, "", at(1_199)));
     }
 
     proptest! {

@@ -140,7 +140,12 @@ fn some_things_are_done_in_one_place() {
         ),
         (
             ".expose()",
-            &["src/upstream/account.rs", "src/webhook/signature.rs", "src/ledger/store/mod.rs"],
+            &[
+                "src/upstream/account.rs",
+                "src/webhook/signature.rs",
+                "src/ledger/store/mod.rs",
+                "src/gate/share/mail.rs",
+            ],
         ),
     ];
     for source in sources() {

@@ -154,7 +154,8 @@ impl Worker {
         let secret = code.as_ref().map(Code::secret).or_else(|| order.password.clone());
         let recipient = order.stated.recipient.as_deref().unwrap_or_default();
         let is_inside = shares.inside.iter().any(|inside| inside == recipient);
-        if shares.password_outside && !is_inside && secret.is_none() {
+        let is_protected = secret.is_some() || order.binding == Binding::Email;
+        if shares.password_outside && !is_inside && !is_protected {
             let record = self.refused_order(&admitted, &order, "share-unprotected");
             return Err(Not::problem(Problem::share_unprotected(), Some(record)));
         }

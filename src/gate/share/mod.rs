@@ -5,9 +5,12 @@
 //! about again, by its maker's right as it is now, and recorded by an intent of its own.
 
 mod listen;
+mod mail;
 mod make;
 mod page;
 mod visit;
+
+pub use mail::MailError;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -48,6 +51,10 @@ const GUESSES_MAX: u32 = 10;
 /// For how long wrong ones are counted.
 const GUESSES_TIME: Duration = Duration::from_secs(15 * 60);
 
+/// LIMIT: codes that are mailed for one share in [`GUESSES_TIME`], by one gate: a mailbox is not to
+/// be flooded by who has a link.
+const MAILS_MAX: u32 = 5;
+
 /// LIMIT: passwords that are hashed at once: each takes 19 MB and a while of a processor.
 const HASHES_MAX: usize = 2;
 
@@ -70,27 +77,36 @@ pub struct Shares {
     /// Wrong passwords by share.
     guesses: moka::sync::Cache<ShareId, u32>,
     hashing: Arc<Semaphore>,
+    /// Who mails codes, if there is one.
+    mailer: Option<mail::Mailer>,
+    /// Codes that were mailed lately, by share.
+    mailed: moka::sync::Cache<ShareId, u32>,
 }
 
 impl Shares {
     /// As configured, under a secret that all gates of the ledger have.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`MailError`] if the mail server's settings cannot be used.
     pub fn new(
         secret: &[u8; 32],
         settings: &config::Shares,
         host: &str,
         certificates: bool,
-    ) -> Self {
+    ) -> Result<Self, MailError> {
         let seconds = |seconds: u64| SignedDuration::from_secs(seconds.try_into().unwrap_or(0));
         let uses_max = u32::try_from(settings.uses_max.get()).unwrap_or(1);
-        Self {
+        let organisation = settings.organisation.clone().unwrap_or_else(|| host.to_owned());
+        let mailer = settings.mail.as_ref().map(|mail| mail::Mailer::new(mail, &organisation));
+        Ok(Self {
             keys: Keys::new(secret),
             host: host.to_owned(),
-            organisation: settings.organisation.clone().unwrap_or_else(|| host.to_owned()),
+            organisation,
             allowed: Allowed {
                 life_max: seconds(settings.life_max_seconds.duration().as_secs()),
                 uses_max,
                 certificates,
+                mail: settings.mail.is_some(),
             },
             session: seconds(settings.session_minutes.get().saturating_mul(60)),
             password_outside: settings.password_outside,
@@ -101,6 +117,20 @@ impl Shares {
                 .time_to_live(GUESSES_TIME)
                 .build(),
             hashing: Arc::new(Semaphore::new(HASHES_MAX)),
+            mailer: mailer.transpose()?,
+            mailed: moka::sync::Cache::builder()
+                .max_capacity(100_000)
+                .time_to_live(GUESSES_TIME)
+                .build(),
+        })
+    }
+
+    /// Counts a code that is about to be mailed; seconds to wait if there were too many.
+    fn count_mail(&self, share: ShareId) -> Result<(), u32> {
+        let mailed = self.mailed.entry(share).and_upsert_with(one_more).into_value();
+        match mailed > MAILS_MAX {
+            true => Err(u32::try_from(GUESSES_TIME.as_secs()).unwrap_or(u32::MAX)),
+            false => Ok(()),
         }
     }
 
@@ -118,10 +148,12 @@ impl Shares {
     }
 
     fn count_guess(&self, share: ShareId) {
-        let one_more =
-            |entry: Option<moka::Entry<ShareId, u32>>| entry.map_or(1, |e| e.into_value() + 1);
         self.guesses.entry(share).and_upsert_with(one_more);
     }
+}
+
+fn one_more(entry: Option<moka::Entry<ShareId, u32>>) -> u32 {
+    entry.map_or(1, |entry| entry.into_value() + 1)
 }
 
 /// Who begins a listening session with a share, one after the other at this gate: they would only

@@ -11,7 +11,9 @@ use crate::facts::{Facts, FactsError};
 use crate::identity::Caller;
 use crate::policy::{Decision, Ground, Reason, Refusal, Undecidable, Verdict};
 use crate::respond::{Problem, SharePage, share_page};
-use crate::share::{Binding, Page, Pass, SecretText, Share, Stopped, Told, page, verify};
+use crate::share::{
+    Binding, Page, Pass, SecretText, Share, Stopped, Told, Tried, masked, page, verify,
+};
 use crate::stream::ReplyBody;
 
 /// Who visits, by what a browser showed.
@@ -42,8 +44,7 @@ impl Worker {
         if !share.asks_secret(&visitor.session) {
             return Ok(true);
         }
-        let stored = share.private.as_ref().and_then(|private| private.secret.clone());
-        let Some(stored) = stored else { return Ok(false) };
+        let Some(stored) = share.secret().map(str::to_owned) else { return Ok(false) };
         if let (Some(browser), Some(cookie)) = (&visitor.browser, visit.cookie(&pass_cookie(share)))
         {
             let (keys, now) = (&self.gate.shares.keys, self.gate.clock.now());
@@ -54,6 +55,8 @@ impl Worker {
             }
         }
         match visit.basic() {
+            // A code is mailed for a browser.
+            _ if share.terms.binding == Binding::Email => Ok(false),
             Some(secret) => self.is_secret(visit, share, stored, secret).await,
             None => Ok(false),
         }
@@ -67,18 +70,23 @@ impl Worker {
         stored: String,
         secret: SecretText,
     ) -> Result<bool, Not> {
+        self.may_guess(visit, share)?;
+        let right = self.hashed(move || verify(&stored, &secret)).await.unwrap_or(false);
+        if right {
+            self.gate.shares.guesses.invalidate(&share.id);
+        }
+        Ok(right)
+    }
+
+    /// Counts a guess before it is looked at, so that many at once are no way around.
+    fn may_guess(&self, visit: &Visit<'_>, share: &Share) -> Result<(), Not> {
         let shares = &self.gate.shares;
         if let Some(seconds) = shares.guesses_over(share.id) {
             let record = self.refused_visit(visit, share, "share-guesses");
             return Err(Not::problem(Problem::share_guesses(seconds), record));
         }
-        // Before it is looked at, so that many at once are no way around.
         shares.count_guess(share.id);
-        let right = self.hashed(move || verify(&stored, &secret)).await.unwrap_or(false);
-        if right {
-            shares.guesses.invalidate(&share.id);
-        }
-        Ok(right)
+        Ok(())
     }
 
     /// Refusals by a link of something that is known.
@@ -123,18 +131,89 @@ impl Worker {
         share: &Share,
         secret: Option<SecretText>,
     ) -> Result<Response<ReplyBody>, Not> {
-        let mut visitor = self.visitor(visit, share);
+        let visitor = self.visitor(visit, share);
         self.check_share(visit, share, &visitor)?;
-        let stored = share.private.as_ref().and_then(|private| private.secret.clone());
+        let stored = share.secret().map(str::to_owned);
         let (Some(stored), Some(secret)) = (stored, secret) else {
-            return self.show(visit, share, Some(true)).await;
+            return self.show(visit, share, Tried::Wrong).await;
         };
-        if !self.is_secret(visit, share, stored.clone(), secret).await? {
+        let right = match share.terms.binding {
+            Binding::Email => {
+                self.may_guess(visit, share)?;
+                self.is_mailed(share, &visitor, &stored, &secret)
+            }
+            _ => self.is_secret(visit, share, stored.clone(), secret).await?,
+        };
+        if !right {
             let record = self.refused_visit(visit, share, "share-secret");
             let recorded = self.put_refusal(Problem::share_secret(false), record).await;
             drop(recorded);
-            return self.show(visit, share, Some(true)).await;
+            return self.show(visit, share, Tried::Wrong).await;
         }
+        Ok(self.let_on(visit, share, visitor, &stored))
+    }
+
+    /// Whether this is the code that was mailed for this browser.
+    fn is_mailed(
+        &self,
+        share: &Share,
+        visitor: &Visitor,
+        address: &str,
+        given: &SecretText,
+    ) -> bool {
+        let Some(browser) = &visitor.browser else { return false };
+        let (name, now) = (share.id.to_string(), self.gate.clock.now());
+        let pass = Pass { share: &name, browser, secret: address, until: now };
+        let right = self.gate.shares.keys.is_mailed(&pass, given.text(), now);
+        if right {
+            self.gate.shares.guesses.invalidate(&share.id);
+        }
+        right
+    }
+
+    /// Mails a code for this browser.
+    pub(super) async fn mail_code(
+        &self,
+        visit: &Visit<'_>,
+        share: &Share,
+    ) -> Result<Response<ReplyBody>, Not> {
+        let visitor = self.visitor(visit, share);
+        self.check_share(visit, share, &visitor)?;
+        let shares = &self.gate.shares;
+        let wants = share.terms.binding == Binding::Email;
+        let (Some(address), Some(mailer), true) = (share.secret(), &shares.mailer, wants) else {
+            let record = self.refused_visit(visit, share, "share-mail");
+            return Err(Not::problem(Problem::share_mail(), record));
+        };
+        let Some(browser) = &visitor.browser else {
+            return self.show(visit, share, Tried::NoCookie).await;
+        };
+        // Whether it would give anything at all is decided before a mailbox is written to.
+        let shown = self.show(visit, share, Tried::Sent).await?;
+        if let Err(seconds) = shares.count_mail(share.id) {
+            let record = self.refused_visit(visit, share, "share-mails");
+            return Err(Not::problem(Problem::share_mails(seconds), record));
+        }
+        let (name, now) = (share.id.to_string(), self.gate.clock.now());
+        let pass = Pass { share: &name, browser, secret: address, until: now };
+        match mailer.send(address, &shares.keys.mailed(&pass, now)).await {
+            Ok(()) => Ok(shown),
+            Err(error) => {
+                tracing::error!(share = %share.id, %error, "a code could not be mailed");
+                let record = self.refused_visit(visit, share, "share-mail");
+                Err(Not::problem(Problem::share_mail(), record))
+            }
+        }
+    }
+
+    /// Lets a browser on that has given what was asked for.
+    fn let_on(
+        &self,
+        visit: &Visit<'_>,
+        share: &Share,
+        mut visitor: Visitor,
+        stored: &str,
+    ) -> Response<ReplyBody> {
         let (shares, now) = (&self.gate.shares, self.gate.clock.now());
         let mut cookies = Vec::new();
         if visitor.browser.is_none()
@@ -146,7 +225,7 @@ impl Worker {
         let name = share.id.to_string();
         let browser = visitor.browser.as_deref().unwrap_or_default();
         let until = now.checked_add(shares.session).unwrap_or(now);
-        let pass = Pass { share: &name, browser, secret: &stored, until };
+        let pass = Pass { share: &name, browser, secret: stored, until };
         cookies.push(format!(
             "{}={}; Path=/; Max-Age={}; Secure; HttpOnly; SameSite=Strict",
             pass_cookie(share),
@@ -154,7 +233,7 @@ impl Worker {
             shares.session.as_secs(),
         ));
         let see = Some(visit.path());
-        Ok(share_page(SharePage { html: String::new(), cookies, see }, visit.form))
+        share_page(SharePage { html: String::new(), cookies, see }, visit.form)
     }
 
     /// The cookie by which a browser's listening sessions are known: for as long as the share
@@ -170,11 +249,11 @@ impl Worker {
         &self,
         visit: &Visit<'_>,
         share: &Share,
-        wrong: Option<bool>,
+        tried: Tried,
     ) -> Result<Response<ReplyBody>, Not> {
         let visitor = self.visitor(visit, share);
         let in_session = self.check_share(visit, share, &visitor)?;
-        let passed = wrong.is_none() && self.has_passed(visit, share, &visitor).await?;
+        let passed = tried == Tried::Nothing && self.has_passed(visit, share, &visitor).await?;
         let (known, facts) = self.facts_of(visit, share).await?;
         let media = share.question.media;
         let lock = self.unlock(&known, media, &facts).map_err(|no| visit.no(share, no))?;
@@ -191,12 +270,16 @@ impl Worker {
             });
         }
         let told = self.told_of(share, &facts, &decision, in_session);
+        let wrong = tried == Tried::Wrong;
         let kind = match (passed, share.terms.binding) {
             (true, _) => Page::Player,
-            (false, Binding::Code) => Page::Code { wrong: wrong.unwrap_or(false) },
-            (false, _) => Page::Password { wrong: wrong.unwrap_or(false) },
+            (false, Binding::Code) => Page::Code { wrong },
+            (false, Binding::Email) => {
+                Page::Email { to: share.secret().map(masked).unwrap_or_default(), tried }
+            }
+            (false, _) => Page::Password { wrong },
         };
-        let html = page(kind, &visit.path(), &told);
+        let html = page(&kind, &visit.path(), &told);
         let cookies = match &visitor.browser {
             Some(_) => Vec::new(),
             None => {

@@ -17,7 +17,7 @@ use crate::identity::Peer;
 use crate::ledger::ShareKey;
 use crate::media::Conditions;
 use crate::respond::{CallerForm, ErrorForm, Problem, SharePage, share_page};
-use crate::share::{Client, SecretText, Share, Token, TokenDigest, gone, preview};
+use crate::share::{Client, SecretText, Share, Token, TokenDigest, Tried, gone, preview};
 use crate::stream::ReplyBody;
 
 /// Programs that look at links that are sent, so that a chat or a mail shows what is behind them.
@@ -167,6 +167,9 @@ impl Worker {
             form,
         };
         if let Some(posted) = posted {
+            if form_urlencoded::parse(&posted).any(|(name, _)| name == "send") {
+                return self.mail_code(&visit, &share).await;
+            }
             let secret = form_urlencoded::parse(&posted).find(|(name, _)| name == "secret");
             let secret = secret.and_then(|(_, secret)| SecretText::read(secret.trim()));
             return self.take_secret(&visit, &share, secret).await;
@@ -178,7 +181,7 @@ impl Worker {
             Behind::Download => false,
         };
         match is_page {
-            true => self.show(&visit, &share, None).await,
+            true => self.show(&visit, &share, Tried::Nothing).await,
             false => {
                 let conditions = Conditions::read(&parts.headers).map_err(BadRequest::Condition)?;
                 self.listen(&visit, (share, seen), conditions).await

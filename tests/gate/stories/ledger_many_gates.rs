@@ -175,7 +175,8 @@ async fn a_gate_that_was_cut_off_comes_back_under_a_new_name_and_tells_how_it_wa
     let entries = until("how it was", || {
         let entries = world.read_entries();
         let (one, other) = (ends(&entries, &streaming), ends(&entries, &silent));
-        (one == ["unknown", "caller-left"] && other == ["unknown", "not-released"]).then_some(entries)
+        (one == ["unknown", "caller-left"] && other == ["unknown", "not-released"])
+            .then_some(entries)
     })
     .await;
     assert_ne!(writer(&entries, &again.entry), writer(&entries, &streaming));

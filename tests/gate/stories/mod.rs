@@ -57,6 +57,7 @@ mod sdks;
 mod shares;
 mod shares_cli;
 mod shares_ends;
+mod shares_mail;
 mod shares_pages;
 mod shares_race;
 mod standin_openapi;

@@ -151,7 +151,7 @@ impl Process {
 
     /// Waits until `/readyz` has this status.
     pub async fn until_ready_is(&self, status: u16) -> String {
-        let mut looks = tokio::time::interval(std::time::Duration::from_millis(20));
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
         for _ in 0..1_000 {
             looks.tick().await;
             let (found, text) = self.ready().await;
@@ -316,7 +316,7 @@ pub fn assert_holds(config: &Path) -> Value {
 /// Waits until no intent of a world is open. A server may need a moment to notice that a gate is
 /// gone, and the others look for it now and then.
 pub async fn until_nothing_is_open(world: &World) -> Vec<Value> {
-    let mut looks = tokio::time::interval(std::time::Duration::from_millis(50));
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
     for _ in 0..200 {
         looks.tick().await;
         let entries = world.read_entries();
