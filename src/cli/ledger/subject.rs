@@ -12,7 +12,9 @@ use crate::cli::{ConfigPath, Exit, say};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::facts::{Hold, Key, Said, Who};
-use crate::ledger::{Accounting, AccountingHead, Archive, Clerk, Shape, Told, disclosures};
+use crate::ledger::{
+    Accounting, AccountingHead, Archive, Clerk, Shape, Told, disclosures as found,
+};
 
 /// Account for what was disclosed of one person's calls, and tell what is held of them
 #[derive(Debug, clap::Args)]
@@ -40,7 +42,7 @@ pub(super) struct Subject {
     /// Tell repeated disclosures as one: the first, their number and the last
     #[arg(long, requires = "full")]
     summary: bool,
-    /// text for a terminal, csv for a spreadsheet, page to print; held for what is held of them alone,
+    /// text for a terminal, page to print, csv of the disclosures for a spreadsheet; held for what is held of them alone,
     /// one JSON value a line
     #[arg(long, value_enum, default_value_t)]
     form: Form,
@@ -84,7 +86,7 @@ impl Subject {
         };
         let held = self.held(&config, &who)?;
         let lines = match person {
-            Some(person) => ask(disclosures(&mut review, person, since, until))?,
+            Some(person) => ask(found(&mut review, person, since, until))?,
             None => Vec::new(),
         };
         let clock = Clock::system();
@@ -118,13 +120,14 @@ impl Subject {
             false => Shape::Subject,
         };
         let accounting = Accounting::new(head, shape, lines);
+        let disclosures = usize::try_from(accounting.disclosures()).unwrap_or(0);
         let text = match self.form {
             Form::Text => format!("{}\n{}", accounting.to_text(), Self::held_text(&held)),
             Form::Held => {
                 let held = held.iter().filter(|told| !told.recorded.erased);
                 held.map(|told| format!("{}\n", told_json(told, true))).collect()
             }
-            Form::Page => accounting.to_html(),
+            Form::Page => accounting.holding(Self::held_lines(&held)).to_html(),
             Form::Csv => match accounting.to_csv() {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Err(error) => return Err(failed(&error)),
@@ -135,7 +138,7 @@ impl Subject {
                 write_whole(out, &text)?;
                 say(format_args!(
                     "{} in `{}`; on record as entry {entry}.",
-                    count(usize::try_from(accounting.disclosures()).unwrap_or(0), "disclosure"),
+                    count(disclosures, "disclosure"),
                     out.display()
                 ));
             }
@@ -157,22 +160,26 @@ impl Subject {
 
     fn held_text(held: &[Told]) -> String {
         let mut text = String::from("What is held\n============\n");
-        let (erased, held): (Vec<&Told>, Vec<&Told>) =
-            held.iter().partition(|told| told.recorded.erased);
-        if held.is_empty() {
-            text.push_str("Nothing is held of this person beside that.\n");
-        }
-        if !erased.is_empty() {
-            text.push_str(&format!(
-                "{} erased: what was said is kept without a name, so that a refusal stays one.\n",
-                count(erased.len(), "statement")
-            ));
-        }
-        for told in held {
-            text.push_str(told_human(told, true).trim_start());
+        for line in Self::held_lines(held) {
+            text.push_str(&line);
             text.push('\n');
         }
         text
+    }
+
+    fn held_lines(held: &[Told]) -> Vec<String> {
+        let (erased, held): (Vec<&Told>, Vec<&Told>) =
+            held.iter().partition(|told| told.recorded.erased);
+        let erased = (!erased.is_empty()).then(|| {
+            format!(
+                "{} erased: what was said is kept without a name, so that a refusal stays one.",
+                count(erased.len(), "statement")
+            )
+        });
+        let nothing =
+            held.is_empty().then(|| "Nothing is held of this person beside that.".to_owned());
+        let held = held.into_iter().map(|told| told_human(told, true).trim_start().to_owned());
+        nothing.into_iter().chain(erased).chain(held).collect()
     }
 }
 

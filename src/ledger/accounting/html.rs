@@ -68,12 +68,25 @@ pub(super) fn write(accounting: &Accounting) -> String {
     if !accounting.items.is_empty() {
         table(&mut page, accounting);
     }
+    if let Some(held) = &accounting.held {
+        self::held(&mut page, held);
+    }
     page.raw("<footer>\n");
     for note in accounting.notes() {
         page.element("<p>", note, "</p>\n");
     }
     page.raw("</footer>\n</main>\n</body>\n</html>\n");
     page.0
+}
+
+/// What is held beside that.
+fn held(page: &mut Page, held: &[String]) {
+    page.raw("<section class=\"held\">\n<h2>What is held</h2>\n");
+    page.raw("<ul>\n");
+    for one in held {
+        page.element("<li>", one, "</li>\n");
+    }
+    page.raw("</ul>\n</section>\n");
 }
 
 /// The roles say that it is a table also where the style makes cards of its rows.

@@ -128,6 +128,8 @@ pub struct Accounting {
     head: Head,
     shape: Shape,
     items: Vec<Item>,
+    /// What is held of the person, a sentence each; `None` if that is not told.
+    held: Option<Vec<String>>,
 }
 
 /// One disclosure, or several that are told as one.
@@ -153,7 +155,14 @@ impl Accounting {
                 lines.into_iter().map(Item::of).collect()
             }
         };
-        Self { head, shape, items }
+        Self { head, shape, items, held: None }
+    }
+
+    /// Tells on the page what is held of the person, too.
+    #[must_use]
+    pub fn holding(mut self, held: Vec<String>) -> Self {
+        self.held = Some(held);
+        self
     }
 
     /// How many disclosures it accounts for.

@@ -43,8 +43,15 @@ async fn a_person_is_told_what_is_held_of_them() {
     assert_eq!(held.len(), 4);
     assert_eq!(held[1]["statement"]["consent"]["state"], "refused");
     assert_eq!(held[1]["statement"]["participant"]["number"], NUMBER);
-    let nobody = done(&world, &["ledger", "subject", "+14045550199"]);
-    assert!(nobody.contains("Nothing is held"), "{nobody}");
+    let page = done(&world, &["ledger", "subject", NUMBER, "--form", "page"]);
+    let (_, list) =
+        page.split_once("<h2>What is held</h2>").expect("the page to print tells it, too");
+    assert_eq!(list.matches("<li>").count(), 4, "{list}");
+    assert!(list.contains("consent of") && !list.contains("Mr Quill"), "{list}");
+    for form in ["text", "page"] {
+        let nobody = done(&world, &["ledger", "subject", "+14045550199", "--form", form]);
+        assert!(nobody.contains("Nothing is held"), "{nobody}");
+    }
 }
 
 /// Everything in the ledger's files.
