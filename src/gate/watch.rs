@@ -10,10 +10,12 @@ use crate::ledger::ShareKey;
 use crate::policy::Question;
 use crate::share::{EndReason, Share};
 
-/// How often a running stream is decided about again. A withdrawal, a lifted promise, the end of a
-/// period or other policies end it that much later at the most; a statement that this gate knows
-/// ends it at once, and so does the ledger if it cannot be asked for what others stated.
-const AGAIN: Duration = Duration::from_millis(250);
+/// How often it is looked whether the ledger can still be asked for what others stated.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// After how many looks a running stream is decided about again. The end of a period or other
+/// policies end it that much later at the most; a statement that this gate knows ends it at once.
+const LOOKS: u32 = 2;
 
 /// The link by which a stream runs.
 pub(super) struct Link {
@@ -40,15 +42,21 @@ impl Gate {
         Box::pin(async move {
             let (mut question, mut link) = (question, link);
             let mut changes = gate.ledger.changes();
+            let mut looks = 0;
             loop {
                 // Whichever comes first; a ledger that is closed tells nothing, but time goes on.
-                let _ = tokio::time::timeout(AGAIN, changes.changed()).await;
+                let news = tokio::time::timeout(LOOK, changes.changed()).await;
                 if !gate.ledger.hears().await {
                     tracing::warn!(
                         "a running stream is cut: the ledger cannot be asked who objects"
                     );
                     return;
                 }
+                looks += 1;
+                if news.is_err() && looks < LOOKS {
+                    continue;
+                }
+                looks = 0;
                 if let Some(link) = &mut link
                     && !gate.still_gives(link, &mut question).await
                 {
