@@ -31,6 +31,7 @@ pub mod keys;
 mod outlets;
 mod people;
 mod proof;
+mod question;
 mod recall;
 mod recovery;
 mod register;
@@ -62,6 +63,7 @@ pub use index::{Bar, Field, Filter, Order, Query, Session, SessionCursor, Unit, 
 pub use keys::KeyFileError;
 pub use outlets::Courier;
 pub use proof::{Intent, OpenDisclosure, Pledge, Receipt};
+pub use question::{Question, QuestionError, check_order, e164, time};
 pub use recall::{RecallError, Recalled, recall};
 pub use register::Told;
 pub use replay::{Group, Replayed, Shift, replay};

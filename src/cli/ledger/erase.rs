@@ -1,10 +1,10 @@
 //! `noticegate ledger erase`: makes what is known of a person unreadable, for good.
 
-use super::query::e164;
+use super::query::unfit;
 use super::{actor, failed, load};
 use crate::cli::{ConfigPath, Exit, say};
 use crate::clock::Clock;
-use crate::ledger::{Clerk, Person};
+use crate::ledger::{Clerk, Person, e164};
 
 /// Make what the ledger knows of a person unreadable, for good; entries and proofs stay whole
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ impl Erase {
     pub(super) fn run(&self) -> Result<Exit, Exit> {
         let Whom { number, name, caller, .. } = &self.whom;
         let person = match (number, name, caller) {
-            (Some(number), ..) => Some(Person::Number(e164(number)?)),
+            (Some(number), ..) => Some(Person::Number(e164(number).map_err(unfit)?)),
             (_, Some(name), _) => Some(Person::Name(name.clone())),
             (.., Some(caller)) => Some(Person::Caller(caller.clone())),
             (None, None, None) => None,

@@ -1,14 +1,15 @@
 //! `noticegate ledger query`: finds entries, counts them, folds them into listening sessions.
 
-use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::json;
 
 use super::line::line;
-use super::{ask, load, open};
+use super::{ask, failed, load, open};
 use crate::cli::policies::count;
 use crate::cli::{ConfigPath, Exit, Format, complain, say};
 use crate::clock::Clock;
-use crate::ledger::{self, Field, Filter, Order, Review, Row, SessionCursor, Unit};
+use crate::ledger::{
+    self, Field, Order, Question, QuestionError, Review, Row, SessionCursor, Unit,
+};
 use crate::media::{CallSid, MediaSid};
 
 /// Find entries, newest first; count them; fold them into listening sessions
@@ -134,42 +135,37 @@ pub(in crate::cli) struct Selection {
 impl Selection {
     /// The question to the index; `None` if it is about a person nobody knows of.
     pub(in crate::cli) fn query(&self, review: &mut Review) -> Result<Option<ledger::Query>, Exit> {
-        let since = self.since.as_deref().map(time).transpose()?;
-        let until = self.until.as_deref().map(time).transpose()?;
-        check_order(since, until)?;
+        let question = self.question().map_err(unfit)?;
+        question.query(Clock::system().now(), review).map_err(unfit)
+    }
+
+    fn question(&self) -> Result<Question, QuestionError> {
+        let mut question = Question {
+            since: self.since.clone(),
+            until: self.until.clone(),
+            number: self.number.clone(),
+            words: self.words.clone(),
+            all: Vec::new(),
+        };
         let decision = self.decision.map(Decided::as_str).map(str::to_owned);
-        let mut all = Vec::new();
         for (field, values) in [
-            (Field::Caller, &self.caller),
-            (Field::Role, &self.role),
-            (Field::Recipient, &self.recipient),
-            (Field::Recording, &self.recording.iter().map(ToString::to_string).collect()),
-            (Field::Call, &self.call.iter().map(ToString::to_string).collect()),
-            (Field::Purpose, &self.purpose),
-            (Field::Clause, &self.clause),
-            (Field::Decision, &decision.into_iter().collect()),
-            (Field::Share, &self.share),
-            (Field::Address, &self.address),
-            (Field::Kind, &self.kind),
+            (Field::Caller, self.caller.clone()),
+            (Field::Role, self.role.clone()),
+            (Field::Recipient, self.recipient.clone()),
+            (Field::Recording, self.recording.iter().map(ToString::to_string).collect()),
+            (Field::Call, self.call.iter().map(ToString::to_string).collect()),
+            (Field::Purpose, self.purpose.clone()),
+            (Field::Clause, self.clause.clone()),
+            (Field::Decision, decision.into_iter().collect()),
+            (Field::Share, self.share.clone()),
+            (Field::Address, self.address.clone()),
+            (Field::Kind, self.kind.clone()),
         ] {
-            if !values.is_empty() {
-                all.push(Filter { field, any: values.clone(), not: false });
-            }
+            question.any(field, values);
         }
-        for (list, not) in [(&self.fields, false), (&self.not, true)] {
-            for pair in list {
-                let (field, value) = pair
-                    .split_once('=')
-                    .ok_or_else(|| invalid(format!("`{pair}` is not of the form FIELD=VALUE")))?;
-                let field: Field = field.parse().map_err(invalid)?;
-                all.push(Filter { field, any: vec![value.to_owned()], not });
-            }
-        }
-        if let Some(number) = &self.number {
-            let Some(person) = ask(review.person(&e164(number)?))? else { return Ok(None) };
-            all.push(Filter { field: Field::Person, any: vec![person.to_string()], not: false });
-        }
-        Ok(Some(ledger::Query { since, until, all, words: self.words.clone().unwrap_or_default() }))
+        self.fields.iter().try_for_each(|pair| question.with(pair))?;
+        self.not.iter().try_for_each(|pair| question.without(pair))?;
+        Ok(question)
     }
 }
 
@@ -312,52 +308,10 @@ fn invalid(problem: impl std::fmt::Display) -> Exit {
 #[error("{0}")]
 struct Invalid(String);
 
-/// Reads a time: RFC 3339, a date, or how long ago.
-pub(super) fn time(text: &str) -> Result<Timestamp, Exit> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time);
+/// Tells why a question cannot be asked.
+pub(super) fn unfit(error: QuestionError) -> Exit {
+    match error {
+        QuestionError::Review(error) => failed(&error),
+        error => invalid(error),
     }
-    if text.len() == "2026-11-03".len()
-        && let Ok(date) = text.parse::<jiff::civil::Date>()
-        && let Ok(midnight) = jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))
-    {
-        return Ok(midnight);
-    }
-    let ago = || {
-        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let number: i64 = number.parse().ok().filter(|number| (0..100_000).contains(number))?;
-        let hours = match unit {
-            "d" => number.checked_mul(24)?,
-            "h" => number,
-            "m" => return Clock::system().now().checked_sub(number.minutes()).ok(),
-            _ => return None,
-        };
-        Clock::system().now().checked_sub(SignedDuration::from_hours(hours)).ok()
-    };
-    ago().ok_or_else(|| {
-        invalid(format!(
-            "`{text}` is no time: write 2026-11-03T09:00:00Z, 2026-11-03, or how long ago: 30d"
-        ))
-    })
-}
-
-/// A time that ends before it begins would find nothing, and say so.
-pub(super) fn check_order(since: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), Exit> {
-    match (since, until) {
-        (Some(since), Some(until)) if until <= since => {
-            Err(invalid(format!("--until {until} is not after --since {since}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Brings a telephone number into E.164 form.
-pub(super) fn e164(text: &str) -> Result<String, Exit> {
-    let bare: String = text.chars().filter(|c| !" -().\u{a0}/".contains(*c)).collect();
-    let digits = bare.strip_prefix('+').unwrap_or_default();
-    let good = (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    if good {
-        return Ok(bare);
-    }
-    Err(invalid("a number is written with its country: a plus sign and 7 to 15 digits"))
 }

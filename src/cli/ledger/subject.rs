@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::query::{check_order, e164, time};
+use super::query::unfit;
 use super::{actor, ask, failed, load, open, write_whole};
 use crate::cli::policies::count;
 use crate::cli::register::{told_human, told_json};
@@ -13,7 +13,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::facts::{Hold, Key, Said, Who};
 use crate::ledger::{
-    Accounting, AccountingHead, Archive, Clerk, Shape, Told, disclosures as found,
+    Accounting, AccountingHead, Archive, Clerk, Shape, Told, check_order, disclosures as found, e164,
+    time,
 };
 
 /// Account for what was disclosed of one person's calls, and tell what is held of them
@@ -72,11 +73,13 @@ impl Subject {
     pub(super) fn run(&self) -> Result<Exit, Exit> {
         let who = match self.person.strip_prefix("name:") {
             Some(name) => Who::Name(name.to_owned()),
-            None => Who::Number(e164(&self.person)?),
+            None => Who::Number(e164(&self.person).map_err(unfit)?),
         };
-        let since = self.since.as_deref().map(time).transpose()?;
-        let until = self.until.as_deref().map(time).transpose()?;
-        check_order(since, until)?;
+        let now = Clock::system().now();
+        let at = |text: &Option<String>| text.as_deref().map(|text| time(text, now)).transpose();
+        let since = at(&self.since).map_err(unfit)?;
+        let until = at(&self.until).map_err(unfit)?;
+        check_order(since, until).map_err(unfit)?;
         let config = load(&self.path)?;
         let mut review = open(&config)?;
         // Of who has no number, no disclosure tells: calls are known by their numbers.
