@@ -238,6 +238,7 @@ impl Prepared {
             gate: Arc::clone(&gate),
             upstream: Upstream::new(config.upstream.clone(), &config.limits, decryption.clone()),
         })?;
+        let form_key = gate.ledger.derived_key("console").ok_or(StartError::NoKey)?;
         let console = config.console.clone().zip(console_tls.clone()).map(|(console, tls)| {
             let settings = console::Settings {
                 console,
@@ -245,6 +246,7 @@ impl Prepared {
                 ledger: config.ledger.clone(),
                 tls,
                 drain_time: whole.listen.drain_seconds.duration(),
+                form_key,
             };
             let upstream =
                 Upstream::new(config.upstream.clone(), &config.limits, decryption.clone());

@@ -78,7 +78,10 @@ impl Config {
         let made = [&mut ledger.directory, &mut ledger.key_file];
         let made = made.into_iter().filter(|path| !path.as_os_str().is_empty());
         let may = accounts.chain(issuers).chain(postgres).chain(named).flatten();
-        let console = self.console.iter_mut().flat_map(|c| [&mut c.certificate, &mut c.key]);
+        let console = self
+            .console
+            .iter_mut()
+            .flat_map(|c| [&mut c.certificate, &mut c.key, &mut c.login.client_secret_file]);
         let mail = self.shares.mail.iter_mut().flat_map(|m| [&mut m.password_file, &mut m.ca_file]);
         for path in console.chain(mail).flatten() {
             *path = folder.join(&*path);
@@ -210,7 +213,26 @@ impl Config {
         if console.names.is_empty() {
             console.names.clone_from(&self.listen.names);
         }
-        check_names("console.names", &console.names)
+        check_names("console.names", &console.names)?;
+        let login = &mut console.login;
+        if let Some(path) = &login.client_secret_file {
+            login.client_secret = Some(Secret::new(&read_text("secret", path)?));
+        }
+        let Some(name) = &login.issuer else { return Ok(()) };
+        let Some(issuer) = self.issuers.iter().find(|issuer| issuer.name == *name) else {
+            let problem = "the `name` of one of the [[issuer]] tables";
+            return Err(wrong("console.login.issuer", problem));
+        };
+        if !issuer.issuer.starts_with("https://") {
+            let problem = "people can only sign in at an issuer whose `issuer` is its `https://` \
+                           address";
+            return Err(wrong("console.login.issuer", problem));
+        }
+        if login.client_id.as_ref().is_none_or(String::is_empty) {
+            let problem = "give the id that the provider has for the console";
+            return Err(wrong("console.login.client_id", problem));
+        }
+        Ok(())
     }
 
     fn check_accounts(

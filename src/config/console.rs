@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Bytes, Count, Millis};
+use super::{Bytes, Count, Login, Millis};
 
 /// The console's listener (`[console]`).
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Console {
     /// From a request's head to the head of its answer, its body included.
     #[serde(default = "request_timeout_ms")]
     pub request_timeout_ms: Millis<100, 300_000>,
+    /// How people sign in.
+    #[serde(default)]
+    pub login: Login,
 }
 
 fn body_bytes_max() -> Bytes<1024, 16_777_216> {

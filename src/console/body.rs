@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
@@ -22,7 +23,7 @@ impl<T: DeserializeOwned> FromRequest<Desk> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Desk) -> Result<Self, Problem> {
-        if !is_json(&request) {
+        if !is_json(request.headers()) {
             return Err(Problem::not_json());
         }
         let body = request.into_body().collect().await;
@@ -32,7 +33,7 @@ impl<T: DeserializeOwned> FromRequest<Desk> for Json<T> {
 
 /// Takes the whole of a body, whatever is answered then: where an answer comes first, the connection
 /// is closed, and who is still sending sees it break.
-pub(super) async fn whole(mut body: Body, longest: usize) -> Result<Body, Problem> {
+pub(super) async fn whole(mut body: Body, longest: usize) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let mut thrown = 0usize;
     while let Some(frame) = body.frame().await {
@@ -47,13 +48,22 @@ pub(super) async fn whole(mut body: Body, longest: usize) -> Result<Body, Proble
             break;
         }
     }
-    if thrown == 0 { Ok(bytes.into()) } else { Err(Problem::too_large()) }
+    if thrown == 0 { Ok(bytes) } else { Err(Problem::too_large()) }
 }
 
-fn is_json(request: &Request) -> bool {
-    let named = request.headers().get(CONTENT_TYPE).and_then(|named| named.to_str().ok());
-    let kind = named.and_then(|named| named.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    is_of(headers, "application/json")
+}
+
+/// True if the body is a form of a page.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    is_of(headers, "application/x-www-form-urlencoded")
+}
+
+fn is_of(headers: &HeaderMap, kind: &str) -> bool {
+    let named = headers.get(CONTENT_TYPE).and_then(|named| named.to_str().ok());
+    let said = named.and_then(|named| named.split(';').next());
+    said.is_some_and(|said| said.trim().eq_ignore_ascii_case(kind))
 }
 
 /// Reads JSON; a problem names the field, and never the value, which may be a person's.

@@ -14,6 +14,7 @@ mod guard;
 mod pages;
 mod problem;
 mod server;
+mod sessions;
 mod visitor;
 
 pub use server::{Console, Settings};
@@ -28,6 +29,7 @@ use crate::gate::Gate;
 use crate::policy::Policies;
 use crate::upstream::Upstream;
 use problem::Problem;
+use sessions::Sessions;
 
 /// What every answer at the console is made from.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub(crate) struct Inside {
     pub(crate) settings: config::Console,
     /// One retry with a key at a time, so that two cannot both find nothing stated yet.
     pub(crate) retries: tokio::sync::Mutex<()>,
+    /// Who is signed in with a browser.
+    sessions: Sessions,
 }
 
 impl Deref for Desk {
@@ -61,9 +65,11 @@ impl Desk {
         upstream: Upstream,
         ledger: config::Ledger,
         settings: config::Console,
+        form_key: &[u8],
     ) -> Self {
         let retries = tokio::sync::Mutex::new(());
-        Self(Arc::new(Inside { gate, upstream, ledger, settings, retries }))
+        let sessions = Sessions::new(settings.login.clone(), gate.clock.clone(), form_key);
+        Self(Arc::new(Inside { gate, upstream, ledger, settings, retries, sessions }))
     }
 
     /// The policies in force.

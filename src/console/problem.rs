@@ -19,6 +19,8 @@ pub(crate) struct Problem {
     body: Box<Body>,
     challenge: Option<&'static str>,
     retry_after: Option<u32>,
+    /// True if signing in is what helps.
+    wants_session: bool,
 }
 
 /// What went wrong (RFC 9457).
@@ -50,7 +52,42 @@ impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
         let body = Body { status: status.as_u16(), code, title, ..Body::default() };
         let body = Box::new(body);
-        Self { status, body, challenge: None, retry_after: None }
+        Self { status, body, challenge: None, retry_after: None, wants_session: false }
+    }
+
+    /// The HTTP status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What it is about, in a few words.
+    pub(super) fn title(&self) -> &'static str {
+        self.body.title
+    }
+
+    /// Its one word.
+    pub(super) fn code(&self) -> &'static str {
+        self.body.code
+    }
+
+    /// What is wrong this time.
+    pub(super) fn detail(&self) -> Option<&str> {
+        self.body.detail.as_deref().filter(|detail| !detail.is_empty())
+    }
+
+    /// The field it is about.
+    pub(super) fn field(&self) -> Option<&str> {
+        self.body.field.as_deref()
+    }
+
+    /// The entry that records it.
+    pub(super) fn entry(&self) -> Option<EntryId> {
+        self.body.entry
+    }
+
+    /// True if signing in is what helps.
+    pub(super) fn wants_session(&self) -> bool {
+        self.wants_session
     }
 
     /// Says what is wrong this time.
@@ -94,6 +131,22 @@ impl Problem {
     pub(crate) fn cross_site() -> Self {
         let title = "pages of other sites may not use the console";
         Self::new(StatusCode::FORBIDDEN, "cross-site", title)
+    }
+
+    /// Nobody said who they are, or not any more.
+    pub(crate) fn no_session(detail: impl Into<String>) -> Self {
+        let title = "who asks has to prove who they are";
+        let problem = Self::new(StatusCode::UNAUTHORIZED, "not-identified", title).saying(detail);
+        Self { challenge: Some("Bearer realm=\"noticegate\""), wants_session: true, ..problem }
+    }
+
+    /// A form without the token of its page.
+    pub(crate) fn not_our_form() -> Self {
+        let title = "this was not sent by a page of the console";
+        Self::new(StatusCode::FORBIDDEN, "not-our-form", title).saying(
+            "a form needs the field `csrf` of its page, and a script the header `X-CSRF-Token`; \
+             load the page again and send it once more",
+        )
     }
 
     pub(crate) fn too_slow() -> Self {
@@ -225,6 +278,8 @@ impl IntoResponse for Problem {
         {
             headers.insert(ENTRY_HEADER, value);
         }
+        // For who writes the page that a browser shows instead.
+        response.extensions_mut().insert(self);
         response
     }
 }

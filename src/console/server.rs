@@ -41,6 +41,8 @@ pub struct Settings {
     pub tls: Arc<Tls>,
     /// How long a shutdown waits for answers.
     pub drain_time: Duration,
+    /// The key of what forms send back.
+    pub form_key: [u8; 32],
 }
 
 /// A running console.
@@ -61,11 +63,11 @@ impl Console {
         gate: Arc<Gate>,
         upstream: Upstream,
     ) -> Result<Self, ListenError> {
-        let Settings { console, limits, ledger, tls, drain_time } = settings;
+        let Settings { console, limits, ledger, tls, drain_time, form_key } = settings;
         let socket = bind(console.address)?;
         let address = socket.local_addr().map_err(ListenError::Worker)?;
         let connections = Arc::new(Semaphore::new(console.connections_max.as_usize()));
-        let desk = Desk::new(gate, upstream, ledger, console);
+        let desk = Desk::new(gate, upstream, ledger, console, &form_key);
         let (stop, stopping) = watch::channel(false);
         let router = router(&desk);
         let seat = Seat { router, limits, drain_time, tls, connections, stopping };

@@ -34,6 +34,24 @@ impl<'a> Administered<'a> {
     }
 }
 
+/// What people do to be at the console at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// Somebody proved who they are, and has a session.
+    In,
+    /// They ended it.
+    Out,
+}
+
+impl Signed {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::In => "sign-in",
+            Self::Out => "sign-out",
+        }
+    }
+}
+
 /// What came of stating things under a key of the caller's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Once {
@@ -165,6 +183,27 @@ impl Ledger {
             t: "console-refused",
             detail: Some(what),
             reason: Some(why),
+            ..Event::default()
+        };
+        self.of_console(event, ask).await
+    }
+
+    /// Records that somebody signs in or out; returns when it is durable.
+    ///
+    /// # Errors
+    /// [`AppendError`], after which nobody is signed in.
+    pub async fn signed(
+        &self,
+        signed: Signed,
+        caller: &str,
+        what: &str,
+        ask: &Ask,
+    ) -> Result<EntryId, AppendError> {
+        let event = Event {
+            t: "console",
+            action: Some(signed.as_str()),
+            actor: Some(caller),
+            detail: Some(what),
             ..Event::default()
         };
         self.of_console(event, ask).await

@@ -48,7 +48,7 @@ mod verify;
 mod writer;
 
 pub use accounting::{Accounting, Head as AccountingHead, Line as AccountingLine, Shape};
-pub use administered::{Administered, Once, OnceError};
+pub use administered::{Administered, Once, OnceError, Signed};
 pub use clerk::{Clerk, ClerkError, Person, Prunable};
 pub use cosign::{CosignAnswer, Cosigning, WitnessSetUpError};
 pub use deletion::{

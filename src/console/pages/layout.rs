@@ -32,6 +32,34 @@ pub(super) fn page(
 ) -> Html<String> {
     let policies = desk.policies();
     let may = |action| policies.may(&visitor.caller, action, Whose::Others).is_ok();
+    let bar = html! {
+        nav aria-label="Parts of the console" {
+            @for one in Part::ALL {
+                @let (name, path, action) = one.about();
+                @if may(action) {
+                    a href=(path) aria-current=[(part == Some(one)).then_some("page")] { (name) }
+                }
+            }
+        }
+        div.who {
+            span { (visitor.caller.id) }
+            @if visitor.has_session() {
+                form method="post" action="/logout" {
+                    (visitor.form_token())
+                    button { "Sign out" }
+                }
+            }
+        }
+    };
+    around(title, &html! {}, &bar, body)
+}
+
+/// A page for who has not said who they are.
+pub(super) fn bare(title: &str, head: &Markup, body: &Markup) -> Html<String> {
+    around(title, head, &html! {}, body)
+}
+
+fn around(title: &str, head: &Markup, bar: &Markup, body: &Markup) -> Html<String> {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -42,20 +70,13 @@ pub(super) fn page(
                 title { (title) " · noticegate" }
                 link rel="stylesheet" href=(STYLE_PATH.as_str());
                 script src=(SCRIPT_PATH.as_str()) defer {}
+                (head)
             }
             body {
                 a.skip href="#main" { "Skip to the content" }
                 header.bar {
                     a.brand href="/" { "noticegate" }
-                    nav aria-label="Parts of the console" {
-                        @for one in Part::ALL {
-                            @let (name, path, action) = one.about();
-                            @if may(action) {
-                                a href=(path) aria-current=[(part == Some(one)).then_some("page")] { (name) }
-                            }
-                        }
-                    }
-                    span.who { (visitor.caller.id) }
+                    (bar)
                 }
                 main #main { (body) }
             }

@@ -7,13 +7,17 @@
 mod assets;
 mod home;
 mod layout;
+mod login;
+mod problem;
 
 use axum::Router;
 use axum::routing::get;
 
 use super::Desk;
+pub(super) use login::SIGNED_IN_PATH;
+pub(super) use problem::problem;
 
 /// Everything that is served as a page.
 pub(super) fn router() -> Router<Desk> {
-    Router::new().merge(assets::router()).route("/", get(home::home))
+    Router::new().merge(assets::router()).merge(login::router()).route("/", get(home::home))
 }
