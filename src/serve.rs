@@ -37,7 +37,8 @@ use crate::respond::Cors;
 use crate::sweep::{self, SweepError};
 use crate::telemetry::Spans;
 use crate::upstream::{
-    Accounts, AccountsError, Collector, Decryption, Documents, HttpsCourier, Upstream,
+    Accounts, AccountsError, Collector, Decryption, Documents, HttpsCourier, ProviderClient,
+    Upstream,
 };
 use crate::webhook::{
     Keys, Origin, Outbox, OutboxError, OutboxSettings, SharedKey, Target, WebhookSettings,
@@ -238,6 +239,7 @@ impl Prepared {
             gate: Arc::clone(&gate),
             upstream: Upstream::new(config.upstream.clone(), &config.limits, decryption.clone()),
         })?;
+        let provider = provider(&whole)?;
         let form_key = gate.ledger.derived_key("console").ok_or(StartError::NoKey)?;
         let console = config.console.clone().zip(console_tls.clone()).map(|(console, tls)| {
             let settings = console::Settings {
@@ -247,6 +249,7 @@ impl Prepared {
                 tls,
                 drain_time: whole.listen.drain_seconds.duration(),
                 form_key,
+                provider,
             };
             let upstream =
                 Upstream::new(config.upstream.clone(), &config.limits, decryption.clone());
@@ -276,6 +279,14 @@ pub struct Running {
     rotation: Rotation,
     rotating: Rotating,
     sweeping: Sweeping,
+}
+
+/// The issuer at which people sign in at the console, and how it is reached.
+fn provider(config: &Config) -> Result<Option<(config::Issuer, ProviderClient)>, StartError> {
+    let named = config.console.as_ref().and_then(|console| console.login.issuer.as_ref());
+    let issuer = config.issuers.iter().find(|issuer| Some(&issuer.name) == named);
+    let provider = issuer.map(|issuer| Ok((issuer.clone(), ProviderClient::new(issuer)?)));
+    provider.transpose()
 }
 
 /// Where requests are sent as spans.

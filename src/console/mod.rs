@@ -13,6 +13,7 @@ mod form;
 mod guard;
 mod pages;
 mod problem;
+mod provider;
 mod server;
 mod sessions;
 mod visitor;
@@ -27,8 +28,9 @@ use axum::Router;
 use crate::config;
 use crate::gate::Gate;
 use crate::policy::Policies;
-use crate::upstream::Upstream;
+use crate::upstream::{ProviderClient, Upstream};
 use problem::Problem;
+use provider::Provider;
 use sessions::Sessions;
 
 /// What every answer at the console is made from.
@@ -49,6 +51,8 @@ pub(crate) struct Inside {
     pub(crate) retries: tokio::sync::Mutex<()>,
     /// Who is signed in with a browser.
     sessions: Sessions,
+    /// Where people sign in, if there is such a place.
+    provider: Option<Provider>,
 }
 
 impl Deref for Desk {
@@ -66,10 +70,14 @@ impl Desk {
         ledger: config::Ledger,
         settings: config::Console,
         form_key: &[u8],
+        provider: Option<(config::Issuer, ProviderClient)>,
     ) -> Self {
         let retries = tokio::sync::Mutex::new(());
         let sessions = Sessions::new(settings.login.clone(), gate.clock.clone(), form_key);
-        Self(Arc::new(Inside { gate, upstream, ledger, settings, retries, sessions }))
+        let provider = provider.map(|(issuer, http)| {
+            Provider::new(issuer, settings.login.clone(), http, gate.clock.clone())
+        });
+        Self(Arc::new(Inside { gate, upstream, ledger, settings, retries, sessions, provider }))
     }
 
     /// The policies in force.

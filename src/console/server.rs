@@ -19,7 +19,7 @@ use crate::config;
 use crate::gate::Gate;
 use crate::identity::{Peer, PeerCertificate};
 use crate::listener::{ListenError, Tls, WriteTimeout, bind};
-use crate::upstream::Upstream;
+use crate::upstream::{ProviderClient, Upstream};
 
 /// LIMIT: threads that look things up in the ledger. Each look opens it for itself; a gate has
 /// more to do than that.
@@ -43,6 +43,8 @@ pub struct Settings {
     pub drain_time: Duration,
     /// The key of what forms send back.
     pub form_key: [u8; 32],
+    /// The issuer at which people sign in, and how it is reached.
+    pub provider: Option<(config::Issuer, ProviderClient)>,
 }
 
 /// A running console.
@@ -63,11 +65,11 @@ impl Console {
         gate: Arc<Gate>,
         upstream: Upstream,
     ) -> Result<Self, ListenError> {
-        let Settings { console, limits, ledger, tls, drain_time, form_key } = settings;
+        let Settings { console, limits, ledger, tls, drain_time, form_key, provider } = settings;
         let socket = bind(console.address)?;
         let address = socket.local_addr().map_err(ListenError::Worker)?;
         let connections = Arc::new(Semaphore::new(console.connections_max.as_usize()));
-        let desk = Desk::new(gate, upstream, ledger, console, &form_key);
+        let desk = Desk::new(gate, upstream, ledger, console, &form_key, provider);
         let (stop, stopping) = watch::channel(false);
         let router = router(&desk);
         let seat = Seat { router, limits, drain_time, tls, connections, stopping };

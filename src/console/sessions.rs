@@ -149,12 +149,17 @@ impl Sessions {
         Self { all: Mutex::default(), settings, clock, key }
     }
 
+    /// When a session that begins now ends at the latest.
+    pub(super) fn longest(&self) -> Timestamp {
+        let longest = self.settings.session_seconds.duration();
+        self.clock.now().checked_add(longest).unwrap_or(Timestamp::MAX)
+    }
+
     /// Begins a session under a new name. It lasts until `until` at the latest.
     pub(super) fn begin(&self, proof: Proof, until: Timestamp) -> Option<Name> {
         let now = self.clock.now();
         let name = Name::random()?;
-        let longest = now.checked_add(self.settings.session_seconds.duration()).ok()?;
-        let session = Session { proof, until: until.min(longest), used: now };
+        let session = Session { proof, until: until.min(self.longest()), used: now };
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= self.settings.sessions_max.as_usize() {
             all.retain(|_, session| self.lives(session, now));

@@ -16,6 +16,7 @@ mod client;
 mod clients;
 mod flex;
 mod keys;
+mod provider;
 mod ticket;
 mod token;
 

@@ -20,6 +20,7 @@ mod metadata;
 mod page;
 mod pool;
 mod portion;
+mod provider;
 mod redirect;
 mod resume;
 mod retry;
@@ -34,6 +35,7 @@ pub use decrypted::Decryption;
 pub use documents::Documents;
 pub use metadata::Metadata;
 pub use page::Listed;
+pub use provider::{ProviderClient, ProviderUnreachable};
 pub use rewrite::Own;
 
 use std::sync::Arc;

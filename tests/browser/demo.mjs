@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
-const program = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug/noticegate');
+export const program = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug/noticegate');
 const run = promisify(execFile);
 
 export class Demo {
@@ -101,8 +101,11 @@ async function readTour(child, ended) {
   });
   await Promise.race([printed, early]);
   const gate = text.match(/^ *gate +(https:\S+)/m)?.[1];
+  const console = text.match(/^ *console +(https:\S+)/m)?.[1];
   // Without its extension: the tests ask for each.
   const recording = text.match(/^ *(https:\S+\/Recordings\/RE\w+)\.mp3/m)?.[1];
-  if (!gate || !recording) throw new Error(`the tour names no gate or recording:\n${text}`);
-  return { gate, recording };
+  if (!gate || !console || !recording) {
+    throw new Error(`the tour names no gate, console or recording:\n${text}`);
+  }
+  return { gate, console, recording };
 }

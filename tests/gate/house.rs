@@ -141,6 +141,7 @@ fn some_things_are_done_in_one_place() {
         (
             ".expose()",
             &[
+                "src/console/provider.rs",
                 "src/upstream/account.rs",
                 "src/webhook/signature.rs",
                 "src/ledger/store/mod.rs",

@@ -1,5 +1,7 @@
-//! Signing in and out with a browser: by a token that the gate accepts anyway. Each of it, and each
-//! try that fails, is on record.
+//! Signing in and out with a browser: at the organisation's provider, or by a token that the gate
+//! accepts anyway. Each of it, and each try that fails, is on record.
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRequest, Query, Request, State};
@@ -14,7 +16,8 @@ use serde::Deserialize;
 use super::super::Desk;
 use super::super::form::Form;
 use super::super::problem::Problem;
-use super::super::sessions::{Cookie, Name, Proof, Whose};
+use super::super::provider::{Answer, SignInError, SignedIn};
+use super::super::sessions::{Cookie, Name, Proof, SignOut, Whose};
 use super::super::visitor::{FormToken, Visitor, asked};
 use super::layout::bare;
 use crate::identity::Stranger;
@@ -27,7 +30,11 @@ pub(in super::super) const SIGNED_IN_PATH: &str = "/login/callback";
 const TO_BYTES_MAX: usize = 2_048;
 
 pub(super) fn router() -> Router<Desk> {
-    Router::new().route("/login", get(show).post(by_token)).route("/logout", post(sign_out))
+    Router::new()
+        .route("/login", get(show).post(by_token))
+        .route("/login/start", get(start))
+        .route(SIGNED_IN_PATH, get(come_back))
+        .route("/logout", post(sign_out))
 }
 
 /// Where somebody wanted to go before they had to sign in.
@@ -41,12 +48,16 @@ struct To {
 pub(super) fn way_in(parts: &Parts) -> String {
     match parts.uri.path_and_query().map(|path| own_path(path.as_str())) {
         None | Some("/") => "/login".to_owned(),
-        Some(path) => {
-            let to =
-                percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
-            format!("/login?to={to}")
-        }
+        Some(path) => format!("/login?to={}", encoded(path)),
     }
+}
+
+fn start_path(to: &str) -> String {
+    format!("/login/start?to={}", encoded(to))
+}
+
+fn encoded(path: &str) -> percent_encoding::PercentEncode<'_> {
+    percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC)
 }
 
 /// The path, if it leads to a page of this console; else the start page. A browser reads `//` and
@@ -90,7 +101,16 @@ fn form(
         @if let Some(wrong) = wrong {
             div.note.bad role="alert" { p { "You are not signed in: " (wrong) "." } }
         }
+        @if desk.provider.is_some() {
+            div.sheet.narrow {
+                h2 { "With your organisation's account" }
+                p { a.button.main href=(start_path(to)) { "Sign in" } }
+            }
+        }
         @if settings.tokens { (token_form(&token, to)) }
+        @if desk.provider.is_none() && !settings.tokens {
+            p { "Nobody can sign in here: whoever runs the gate has configured no provider." }
+        }
         p.soft { "Signing in, signing out and what you look at are on record." }
     };
     let mut response = bare("Sign in", &html! {}, &body).into_response();
@@ -103,7 +123,7 @@ fn form(
 
 fn token_form(token: &str, to: &str) -> Markup {
     html! {
-        form.sheet method="post" action="/login" {
+        form.sheet.narrow method="post" action="/login" {
             h2 { "With a token" }
             p { "Paste a token that the gate accepts, from your identity provider or from "
                 code { "noticegate token" } ". The session ends when the token does." }
@@ -167,6 +187,67 @@ async fn by_token(State(desk): State<Desk>, request: Request) -> Result<Response
     Ok(response)
 }
 
+/// Sends a browser to the provider. It is known again by a cookie that only it has.
+async fn start(
+    State(desk): State<Desk>,
+    Query(To { to }): Query<To>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let provider = desk.provider.as_ref().ok_or_else(Problem::not_found)?;
+    let (parts, _) = request.into_parts();
+    let host = crate::asked::host(&parts, &desk.settings.names).map_err(|_| Problem::host())?;
+    let redirect = format!("https://{host}{SIGNED_IN_PATH}");
+    let name = Name::random().ok_or_else(Problem::ours)?;
+    match provider.begin(&name, redirect, own_path(&to)).await {
+        Ok(url) => {
+            let mut response = Redirect::to(&url).into_response();
+            put(&mut response, Cookie::Begun.set(&name))?;
+            Ok(response)
+        }
+        Err(error) => form(&desk, &parts.headers, own_path(&to), Some(&error.to_string())),
+    }
+}
+
+/// Where the provider sends a browser back to, with its answer.
+async fn come_back(
+    State(desk): State<Desk>,
+    answer: Result<Query<Answer>, axum::extract::rejection::QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let provider = desk.provider.as_ref().ok_or_else(Problem::not_found)?;
+    let (parts, _) = request.into_parts();
+    let (ask, what) = asked(&parts)?;
+    let headers = &parts.headers;
+    let ended = match answer {
+        Ok(Query(answer)) => provider.end(Cookie::Begun.of(headers).as_ref(), answer).await,
+        Err(_) => Err(SignInError::State),
+    };
+    let SignedIn { claims, sign_out, to } = match ended {
+        Ok(signed_in) => signed_in,
+        Err(error) => {
+            return failed(&desk, headers, "/", &error.to_string(), &what, &ask).await;
+        }
+    };
+    let until = desk.sessions.longest();
+    let caller = match desk.gate.identity.by_claims(provider.name(), claims, until) {
+        Ok(caller) => caller,
+        Err(stranger) => {
+            return failed(&desk, headers, &to, &stranger.to_string(), &what, &ask).await;
+        }
+    };
+    // A browser says of a redirect that it comes from the provider's site, and the guard would
+    // refuse it. A page that goes on by itself is our own.
+    let on = html! { meta http-equiv="refresh" content=(format!("0;url={to}")); };
+    let body = html! {
+        h1 { "You are signed in" }
+        p { a.button.main href=(to) { "Go on" } }
+    };
+    let mut response = bare("Signed in", &on, &body).into_response();
+    let proof = Proof::Provider(Arc::clone(&caller), sign_out);
+    begin(&desk, headers, proof, &caller, until, (&what, &ask), &mut response).await?;
+    Ok(response)
+}
+
 /// Puts a try that failed on record, and says why.
 async fn failed(
     desk: &Desk,
@@ -223,11 +304,17 @@ async fn sign_out(
     let signed =
         ledger.signed(Signed::Out, &visitor.caller.id, "POST /logout", visitor.ask()).await;
     signed.map_err(|error| Problem::ledger(&error))?;
-    if let Some(name) = Cookie::Session.of(&headers) {
-        desk.sessions.end(&name);
-    }
+    let ended = Cookie::Session.of(&headers).and_then(|name| desk.sessions.end(&name));
+    let elsewhere = match ended {
+        Some(Proof::Provider(_, SignOut(url))) => url,
+        Some(Proof::Token(_)) | None => None,
+    };
     let body = html! {
         h1 { "You are signed out" }
+        @if let Some(url) = elsewhere {
+            p { "You may still be signed in with your organisation's account in this browser." }
+            p { a.button href=(url) { "Sign out there, too" } }
+        }
         p { a.button.main href="/login" { "Sign in again" } }
     };
     let mut response = bare("Signed out", &html! {}, &body).into_response();

@@ -26,7 +26,7 @@ pub(in super::super) fn problem(
     let title = heading(problem);
     let body = html! {
         h1 { (title) }
-        p { "It says: " (problem.title()) @if let Some(detail) = problem.detail() { ": " (detail) } "." }
+        @if let Some(said) = said(problem) { p { (said) } }
         @if let Some(field) = problem.field() {
             p { "It is about " code { (field) } "." }
         }
@@ -45,6 +45,19 @@ pub(in super::super) fn problem(
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
     response
+}
+
+/// What is wrong this time, as a sentence.
+fn said(problem: &Problem) -> Option<String> {
+    let text = match problem.detail() {
+        Some(detail) => format!("{}: {detail}.", problem.title()),
+        // The heading says it.
+        None if problem.code() == "not-found" => return None,
+        None => format!("{}.", problem.title()),
+    };
+    let mut letters = text.chars();
+    let first = letters.next()?;
+    Some(first.to_uppercase().chain(letters).collect())
 }
 
 fn heading(problem: &Problem) -> &'static str {
