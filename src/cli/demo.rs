@@ -37,8 +37,12 @@ const RECENT: &str = "RE00000000000000000000000000000021";
 const OLD: &str = "RE00000000000000000000000000000425";
 
 /// Who can be played in the tour: file name, role.
-const CAST: [(&str, &str); 3] =
-    [("ana", "quality-analyst"), ("tom", "trainer"), ("pia", "privacy-officer")];
+const CAST: [(&str, &str); 4] = [
+    ("ana", "quality-analyst"),
+    ("tom", "trainer"),
+    ("pia", "privacy-officer"),
+    ("rita", "reviewer"),
+];
 
 /// The law table, which does not depend on a notice.
 pub(super) const LAW: [(&str, &str); 3] = [
@@ -89,6 +93,9 @@ pub(super) struct Demo {
     /// The port of the gate; 0 takes a free one
     #[arg(long, default_value_t = 8443)]
     port: u16,
+    /// The port of the console; the next one after the gate's, if it is left out
+    #[arg(long)]
+    console_port: Option<u16>,
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -113,10 +120,13 @@ impl Demo {
     fn play(&self, runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
         // The gate shares its port with others of its kind, so that upgrades need no pause; here a
         // second one would only confuse.
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port));
-        drop(free.map_err(|error| {
-            format!("cannot use port {}: {error}; choose another with `--port`", self.port)
-        })?);
+        let console_port = self.console_port();
+        for (port, option) in [(self.port, "--port"), (console_port, "--console-port")] {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+            drop(free.map_err(|error| {
+                format!("cannot use port {port}: {error}; choose another with `{option}`")
+            })?);
+        }
         let mut signals = Signals::catch()?;
         let clock = Clock::system();
         let secret = uuid::Uuid::new_v4().simple().to_string();
@@ -130,7 +140,7 @@ impl Demo {
         write_tokens(&self.directory, &clock)?;
         write_private(&self.directory.join("secrets/twilio-auth-token"), &secret)?;
         let path = self.directory.join("noticegate.toml");
-        write(&path, &configuration(self.port, &standin))?;
+        write(&path, &configuration(self.port, console_port, &standin))?;
         let clients = self.directory.join("clients.toml");
         if !clients.exists() {
             write_private(&clients, "# Programs that `noticegate client create` has made.\n")?;
@@ -148,9 +158,16 @@ impl Demo {
         Ok(())
     }
 
+    fn console_port(&self) -> u16 {
+        let next = if self.port == 0 { 0 } else { self.port.saturating_add(1) };
+        self.console_port.unwrap_or(next)
+    }
+
     fn tour(&self, running: &Running, standin: &StandIn) {
         let folder = self.directory.display();
         let gate = format!("https://localhost:{}", running.server().address().port());
+        let console = running.console().map_or(0, |console| console.address().port());
+        let console = format!("https://localhost:{console}");
         let program = std::env::args().next().unwrap_or_else(|| "noticegate".to_owned());
         let url = |sid: &str, end: &str| {
             format!("{gate}/2010-04-01/Accounts/{ACCOUNT}/Recordings/{sid}{end}")
@@ -170,6 +187,7 @@ impl Demo {
             "noticegate demo: everything runs on this machine; Ctrl-C ends it.
 
   gate      {gate}  what your applications call in the place of api.twilio.com
+  console   {console}  where people review; see 7
   stand-in  https://localhost:{}  plays Twilio; only the gate has its credential
   folder    {folder}/  certificates, configuration, notices, policies, tokens, ledger
 
@@ -200,14 +218,20 @@ Paste these into another terminal, in the folder where you started the demo.
     {program} ledger subject '+1 404 555 0123' --config {folder}/noticegate.toml
     {program} ledger verify --config {folder}/noticegate.toml
 
-7. A program of yours, with Twilio's own SDK: this makes its id and secret, and shows the lines in
+7. Rita, a reviewer, looks at all of this in a browser: {console}/login
+   The demo has no identity provider, so she signs in with a token; pia.jwt is the privacy officer's.
+   (The browser does not know the demo's certificates, and asks whether to go on.)
+
+    cat {folder}/tokens/rita.jwt
+
+8. A program of yours, with Twilio's own SDK: this makes its id and secret, and shows the lines in
    which it changes. In Python, the demo's certificate authority must be known, too:
 
     {program} client create --config {folder}/noticegate.toml --sdk --name 'Call review' \\
       --role quality-analyst --purpose quality-monitoring
     export REQUESTS_CA_BUNDLE={folder}/certs/ca.pem
 
-8. The notice is {folder}/policies/notices/2026-03-01/notice.md; what it means lies beside it in
+9. The notice is {folder}/policies/notices/2026-03-01/notice.md; what it means lies beside it in
    clauses.toml. See what each sentence became, and try a question before anybody asks it:
 
     {program} check --policies {folder}/policies --sentences
@@ -262,7 +286,7 @@ fn write_tokens(directory: &Path, clock: &Clock) -> Result<(), Failure> {
     Ok(())
 }
 
-fn configuration(port: u16, standin: &StandIn) -> String {
+fn configuration(port: u16, console_port: u16, standin: &StandIn) -> String {
     let api = standin.address().port();
     let cdn = standin.cdn_address().port();
     format!(
@@ -274,6 +298,9 @@ names = ["localhost"]
 certificate = "certs/gate.pem"
 key = "certs/gate.key"
 drain_seconds = 2
+
+[console]
+address = "127.0.0.1:{console_port}"
 
 [policies]
 directory = "policies"
@@ -297,7 +324,7 @@ issuer = "{ISSUER}"
 audiences = ["{AUDIENCE}"]
 jwks_file = "issuer/jwks.json"
 algorithms = ["ES256"]
-roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", complaints-handler = "complaints-handler", privacy-officer = "privacy-officer", legal-counsel = "legal-counsel", fraud-analyst = "fraud-analyst", retention-operator = "retention-operator" }}
+roles = {{ quality-analyst = "quality-analyst", team-lead = "team-lead", trainer = "trainer", complaints-handler = "complaints-handler", privacy-officer = "privacy-officer", privacy-author = "privacy-author", reviewer = "reviewer", legal-counsel = "legal-counsel", fraud-analyst = "fraud-analyst", retention-operator = "retention-operator" }}
 
 [log]
 level = "warn"
