@@ -87,6 +87,13 @@ impl Question {
         }
     }
 
+    /// Adds values of a field, none of which an entry may have.
+    pub fn none(&mut self, field: Field, values: Vec<String>) {
+        if !values.is_empty() {
+            self.all.push(Filter { field, any: values, not: true });
+        }
+    }
+
     /// Adds a field and the value that an entry must have: `FIELD=VALUE`.
     ///
     /// # Errors

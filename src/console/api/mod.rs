@@ -1,10 +1,13 @@
 //! `/api/v1`: the JSON API, described by a document that is made from this code.
 //!
-//! `statements.rs` states facts, `known.rs` reads them, `document.rs` tells of both, to
-//! programs and (`page.rs`) to people. A number or
+//! `statements.rs` states facts, `known.rs` reads them; `entries.rs`, `entry.rs` and `export.rs` read
+//! the log. `document.rs` tells of all of it, to programs and (`page.rs`) to people. A number or
 //! name of a person stands in bodies alone, never in a URL.
 
 mod document;
+mod entries;
+mod entry;
+mod export;
 mod known;
 mod page;
 mod paging;
@@ -38,4 +41,10 @@ fn routes() -> OpenApiRouter<Desk> {
         .routes(routes!(known::lift_hold))
         .routes(routes!(known::known))
         .routes(routes!(known::person))
+        .routes(routes!(entries::find))
+        .routes(routes!(entries::count))
+        .routes(routes!(entries::sessions))
+        .routes(routes!(entry::entry))
+        .routes(routes!(entry::proof))
+        .routes(routes!(export::export))
 }

@@ -9,6 +9,7 @@ mod clauses;
 mod command_line;
 mod consent;
 mod consent_table;
+mod console_entries;
 mod console_login;
 mod cors;
 mod decisions;
