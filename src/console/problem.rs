@@ -136,7 +136,8 @@ impl Problem {
     /// Nobody said who they are, or not any more.
     pub(crate) fn no_session(detail: impl Into<String>) -> Self {
         let title = "who asks has to prove who they are";
-        let problem = Self::new(StatusCode::UNAUTHORIZED, "not-identified", title).saying(detail);
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "not-identified", title);
+        problem.body.detail = Some(detail.into()).filter(|detail| !detail.is_empty());
         Self { challenge: Some("Bearer realm=\"noticegate\""), wants_session: true, ..problem }
     }
 

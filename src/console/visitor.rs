@@ -143,8 +143,12 @@ impl Visitor {
             _ if parts.method.is_safe() => false,
             Means::Token => false,
             Means::Session(_) => true,
-            // Another method, and JSON, are what a browser lets no page of another site send.
-            Means::Browser => parts.method == Method::POST && !is_json(&parts.headers),
+            // Another method, and JSON, are what a browser lets no page of another site send. The
+            // API takes nothing but JSON, and says so itself.
+            Means::Browser => {
+                let is_api = parts.uri.path().starts_with("/api/");
+                parts.method == Method::POST && !is_api && !is_json(&parts.headers)
+            }
         };
         if !is_at_risk {
             return Ok(());

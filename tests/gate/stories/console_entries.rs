@@ -91,10 +91,15 @@ async fn a_reviewer_finds_counts_and_folds_what_happened() {
         (get(&world, "reviewer", id).await, get(&world, "reviewer", &place).await);
     assert_eq!((by_id.status, by_id.json()), (200, by_place.json()));
     assert_eq!(by_id.json()["entry"]["decision"], entries[0]["entry"]["decision"]);
-    for name in
-        ["99999", "nothing", "019db0e2-7c11-7a3e-9c0e-2f6d5b3f1a77", "%20", "18446744073709551615"]
-    {
-        assert_eq!(get(&world, "reviewer", name).await.status, 404, "{name}");
+    for (name, status) in [
+        ("99999", 404),
+        ("019db0e2-7c11-7a3e-9c0e-2f6d5b3f1a77", 404),
+        ("18446744073709551615", 404),
+        ("nothing", 422),
+        ("%20", 422),
+        ("-1", 422),
+    ] {
+        assert_eq!(get(&world, "reviewer", name).await.status, status, "{name}");
     }
     // Every look is on record, and says how much was seen but not of whom.
     let entries = world.entries().await;

@@ -1,6 +1,8 @@
 //! Signing in at the console with a browser: who has a session, how long, and what nobody can make
 //! somebody else's browser do.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
@@ -252,6 +254,43 @@ async fn a_session_changes_nothing_without_the_token_of_a_page() {
         of_kind(&entries, "console").iter().filter_map(|entry| entry["action"].as_str()).collect();
     assert_eq!(actions, ["sign-in", "sign-in", "sign-out"]);
     assert_eq!(of_kind(&entries, "statement").len(), 2);
+}
+
+#[tokio::test]
+async fn a_password_that_a_browser_remembers_changes_nothing_by_itself() {
+    let secret = "ngs_c2VjcmV0LXRoYXQtbm9ib2R5LWd1ZXNzZXMtZXZlcg";
+    let config = format!("[clients]\nfile = \"clients.toml\"\n{CONSOLE}");
+    let world = World::prepare(&WorldSettings { config, ..WorldSettings::default() }).await;
+    let client = format!(
+        "[[client]]\nid = \"crm\"\nname = \"CRM\"\nroles = [\"privacy-officer\"]\n\
+         secrets = [{{ hash = \"{}\", created = \"2026-11-23T12:00:00Z\" }}]\n",
+        noticegate::identity::Digest::of(secret)
+    );
+    std::fs::write(world.folder.join("clients.toml"), client).unwrap();
+    let mut world = world.started();
+    let basic = format!("Basic {}", STANDARD.encode(format!("crm:{secret}")));
+    let mut browser = Browser::default();
+    let send = |path: &str, kind: &str| {
+        let request = Request::post(path).header("authorization", &basic);
+        request.header("content-type", kind)
+    };
+    let form = "application/x-www-form-urlencoded";
+    for (path, kind, body, status, code) in [
+        ("/logout", form, "", 403, "not-our-form"),
+        ("/logout", form, "csrf=A", 403, "not-our-form"),
+        ("/logout", "text/plain", "csrf=A", 403, "not-our-form"),
+        ("/api/v1/withdrawals", form, "{}", 415, "not-json"),
+        ("/api/v1/withdrawals", "text/plain", "{}", 415, "not-json"),
+        ("/api/v1/entries/find", "text/plain", "{}", 415, "not-json"),
+    ] {
+        let answer = browser.ask(&world, send(path, kind), body).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (status, &code.into()), "{path}");
+    }
+    // Programs send JSON, which a browser sends for no other site.
+    let body = format!(r#"{{"about": ["{CALL}"], "participant": {{"number": "{NUMBER}"}}}}"#);
+    let answer = browser.ask(&world, send("/api/v1/withdrawals", "application/json"), &body).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(of_kind(&world.entries().await, "statement").len(), 1);
 }
 
 #[tokio::test]
