@@ -64,7 +64,8 @@ async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Respon
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some((parts, problem)) = page.zip(problem) {
-        response = pages::problem(&desk, seen.0.get(), &parts, &problem, response);
+        let headers = response.headers();
+        response = pages::problem(&desk, seen.0.get(), &parts, &problem, headers);
     }
     for (name, value) in HEADERS {
         // Style and script say themselves how long they are kept.

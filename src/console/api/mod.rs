@@ -1,8 +1,9 @@
 //! `/api/v1`: the JSON API, described by a document that is made from this code.
 //!
 //! `statements.rs` states facts, `known.rs` reads them; `entries.rs`, `entry.rs` and `export.rs` read
-//! the log. `document.rs` tells of all of it, to programs and (`page.rs`) to people. A number or
-//! name of a person stands in bodies alone, never in a URL.
+//! the log; `shares.rs` tells of shares and takes them back. `document.rs` tells of all of it, to
+//! programs and (`page.rs`) to people. A number or name of a person stands in bodies alone, never in
+//! a URL.
 
 mod document;
 mod entries;
@@ -11,6 +12,7 @@ mod export;
 mod known;
 mod page;
 mod paging;
+mod shares;
 mod statements;
 
 use axum::Router;
@@ -47,4 +49,6 @@ fn routes() -> OpenApiRouter<Desk> {
         .routes(routes!(entry::entry))
         .routes(routes!(entry::proof))
         .routes(routes!(export::export))
+        .routes(routes!(shares::shares))
+        .routes(routes!(shares::revoke))
 }

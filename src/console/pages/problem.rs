@@ -3,7 +3,7 @@
 
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::Method;
+use http::{HeaderMap, Method};
 use maud::{Markup, html};
 
 use super::super::Desk;
@@ -18,7 +18,7 @@ pub(in super::super) fn problem(
     visitor: Option<&Visitor>,
     parts: &Parts,
     problem: &Problem,
-    answer: Response,
+    headers: &HeaderMap,
 ) -> Response {
     if problem.wants_session() && parts.method == Method::GET {
         return Redirect::to(&way_in(parts)).into_response();
@@ -40,7 +40,7 @@ pub(in super::super) fn problem(
         None => bare(title, &html! {}, &body),
     };
     let mut response = (problem.status(), written).into_response();
-    for (name, value) in answer.headers() {
+    for (name, value) in headers {
         // What is about the text that it stands for is said anew.
         response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }

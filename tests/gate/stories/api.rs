@@ -457,13 +457,14 @@ async fn the_document_lists_every_route_and_every_answer() {
             assert_eq!(is_read, !answers.contains_key("415"), "{id}");
             // It is there: a stranger is asked who they are.
             let method: Method = method.to_uppercase().parse().unwrap();
-            let path = path.replace("{sid}", RECORDING).replace("{name}", "1");
+            let path =
+                path.replace("{sid}", RECORDING).replace("{name}", "1").replace("{share}", "1");
             let answer = send(&world, request(method, &path, None), "").await;
             assert_eq!(answer.status, 401, "{id}");
         }
     }
     let mut written = std::collections::BTreeSet::new();
-    for file in ["statements", "known", "entries", "entry", "export"] {
+    for file in ["statements", "known", "entries", "entry", "export", "shares"] {
         let code = std::fs::read_to_string(format!("src/console/api/{file}.rs")).unwrap();
         let quoted = code.split('"').filter(|text| text.starts_with("/api/v1/"));
         written.extend(quoted.map(str::to_owned));

@@ -6,6 +6,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::support::client::Answer;
+use crate::support::shares::{copy, program};
 use crate::support::world::{NUMBER, RECORDING, of_kind, path};
 use crate::support::{World, WorldSettings};
 
@@ -256,4 +257,47 @@ async fn an_entry_is_given_with_its_proof() {
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     assert!(text.starts_with("c2sp.org/tlog-proof@v1\n") && text.contains("\nindex 1\n"), "{text}");
     assert!(text.contains("localhost/ledger"), "{text}");
+}
+
+#[tokio::test]
+async fn a_share_is_found_and_taken_back() {
+    let mut world = world().await;
+    let link = world.link(&copy()).await;
+    let list = |query: &str| Request::get(format!("/api/v1/shares{query}"));
+    let masked = send(&world, "reviewer", list(""), &Value::Null).await.json();
+    assert_eq!(masked["shares"].as_array().unwrap().len(), 1, "{masked}");
+    assert_eq!(masked["shares"][0]["id"], link.id);
+    assert_eq!(masked["shares"][0]["recipient"], json!({"class": "data-subject", "country": "GB"}));
+    assert!(!masked.to_string().contains("Bloggs") && !masked.to_string().contains("letter"));
+    assert!(!masked.to_string().contains(link.token()));
+    let whole = send(&world, "privacy-officer", list("?state=live"), &Value::Null).await.json();
+    assert_eq!(whole["shares"][0]["recipient"]["name"], "Ms Jo Bloggs");
+    let ended = send(&world, "reviewer", list("?state=ended"), &Value::Null).await.json();
+    assert_eq!(ended["shares"], json!([]));
+    for query in ["?state=lost", "?colour=red"] {
+        assert_eq!(send(&world, "reviewer", list(query), &Value::Null).await.status, 400);
+    }
+    assert_eq!(send(&world, "trainer", list(""), &Value::Null).await.status, 403);
+
+    let revoke = |id: &str| Request::post(format!("/api/v1/shares/{id}/revoke"));
+    let why = json!({"reason": "sent to the wrong person"});
+    for id in [link.id.as_str(), "nothing"] {
+        assert_eq!(send(&world, "reviewer", revoke(id), &why).await.status, 403, "{id}");
+    }
+    let nothing = send(&world, "privacy-officer", revoke("nothing"), &why).await;
+    assert_eq!(nothing.status, 404);
+    let no_reason =
+        send(&world, "privacy-officer", revoke(&link.id), &json!({"reason": " "})).await;
+    assert_eq!((no_reason.status, &no_reason.json()["field"]), (422, &"reason".into()));
+    assert_eq!(world.send(program(&link.path)).await.status, 200, "it gives what it did");
+    let taken = send(&world, "privacy-officer", revoke(&link.id), &why).await;
+    assert_eq!(taken.status, 200);
+    assert_eq!(world.send(program(&link.path)).await.status, 410);
+    assert_eq!(send(&world, "privacy-officer", revoke(&link.id), &why).await.status, 409);
+    let entries = world.entries().await;
+    let ends = of_kind(&entries, "share-end");
+    assert_eq!(ends.len(), 1);
+    assert_eq!(ends[0]["actor"], "test|one-privacy-officer");
+    assert_eq!(ends[0]["id"], taken.json()["entry"]);
+    assert!(!ends[0].to_string().contains("wrong person"), "the reason is sealed");
 }
