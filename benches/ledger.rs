@@ -210,6 +210,37 @@ fn fill(settings: &config::Ledger, clock: &Clock, policies: &Arc<Policies>, disc
     ledger.close();
 }
 
+/// What the console asks for a page of the log: sessions with their entries, counts by value and over
+/// time; of a month, and of everything.
+fn page_of_the_log(review: &mut Review, month: Query) {
+    let heard = Filter { field: Field::Kind, any: vec!["intent".to_owned()], not: false };
+    for (name, query) in [
+        ("a page of the log, of a month", month),
+        ("a page of the log, of everything", Query::default()),
+    ] {
+        let counted = Query { all: vec![heard.clone()], ..query.clone() };
+        measure(name, 9, || {
+            review.refresh().unwrap();
+            let page = review.index().sessions(&query, None, 50).unwrap();
+            let places: Vec<u64> = page.sessions.iter().map(|session| session.first_seq).collect();
+            review.rows(&places).unwrap();
+            review.index().count(&counted).unwrap();
+            for field in [
+                Field::Caller,
+                Field::Purpose,
+                Field::Clause,
+                Field::Recipient,
+                Field::Form,
+                Field::Ending,
+            ] {
+                review.index().facets(&counted, field, 8).unwrap();
+            }
+            review.index().histogram(&counted, Unit::Day, None).unwrap();
+            review.index().histogram(&counted, Unit::Month, None).unwrap();
+        });
+    }
+}
+
 fn questions(review: &mut Review, disclosures: u64) {
     let is = |field, value: &str| Filter { field, any: vec![value.to_owned()], not: false };
     let all = |all: Vec<Filter>| Query { all, ..Query::default() };
@@ -245,6 +276,11 @@ fn questions(review: &mut Review, disclosures: u64) {
             review.find(query, None, 100, Order::NewestFirst).unwrap();
         });
     }
+    page_of_the_log(review, month);
+    measure("what was unusual in 30 of 120 days", 3, || {
+        let since = start() + SignedDuration::from_hours(24 * 335);
+        review.index().unusual(since).unwrap();
+    });
     measure("count of a year and a caller", 9, || {
         review.index().count(&all(vec![caller()])).unwrap();
     });

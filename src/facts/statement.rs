@@ -7,6 +7,7 @@
 //! Field order in each struct is the order of keys in the canonical JSON of entries.
 
 mod check;
+mod tell;
 
 use std::fmt;
 

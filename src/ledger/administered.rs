@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use super::commit::commit;
+use super::commit::{Clear, commit, person_of_caller};
 use super::entry::{self, Event};
 use super::register::{self, Told};
 use super::writer::{Item, Kind};
 use super::{AppendError, Ask, DETAIL_BYTES_MAX, EntryId, Ledger};
 use crate::facts::{FactsError, Key, Numbers, RegisterName, Statement};
 use crate::policy::{AdminPermit, AdminRefusal};
+use crate::words::words;
 
 /// Something that was done, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,79 @@ pub enum OnceError {
     Append(#[from] AppendError),
 }
 
+words! {
+    /// What somebody found who looked at an entry.
+    Verdict {
+        /// It was as it should be.
+        Appropriate = "appropriate",
+        /// Whoever did it should say why.
+        NeedsExplanation = "needs-explanation",
+        /// It should not have been.
+        Inappropriate = "inappropriate",
+        /// Somebody else has to decide about it.
+        Escalate = "escalate",
+    }
+}
+
 impl Ledger {
+    /// Records that somebody who may takes entries out of the ledger, how many and the SHA-256 of the
+    /// file; returns when it is durable.
+    ///
+    /// # Errors
+    /// [`AppendError`], after which nothing may be handed over.
+    pub async fn exported(
+        &self,
+        permit: &AdminPermit,
+        what: &str,
+        (entries, sha256): (u64, &str),
+        ask: &Ask,
+    ) -> Result<EntryId, AppendError> {
+        let event = Event {
+            t: "export",
+            action: Some(permit.action().as_str()),
+            actor: Some(permit.caller()),
+            cited: permit.cited(),
+            detail: Some(what),
+            entries: Some(entries),
+            policies: Some(permit.policies().as_str()),
+            sha256: Some(sha256),
+            ..Event::default()
+        };
+        self.of_console(event, ask).await
+    }
+
+    /// Records that somebody looked at entries and what they found; returns when it is durable. The
+    /// note is sealed.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn reviewed(
+        &self,
+        permit: &AdminPermit,
+        of: &[u64],
+        verdict: Verdict,
+        note: Option<&str>,
+    ) -> Result<EntryId, AppendError> {
+        let now = self.clock.now();
+        let id = EntryId::new(now);
+        let mut clear = Clear::default();
+        let c = clear.note(&person_of_caller(permit.caller()), note)?;
+        let event = Event {
+            t: "review",
+            actor: Some(permit.caller()),
+            c,
+            cited: permit.cited(),
+            of,
+            policies: Some(permit.policies().as_str()),
+            reason: Some(verdict.as_str()),
+            ..Event::default()
+        };
+        let text = entry::event(id, now, event);
+        let answered = self.writer.push(Item::new(id, Kind::Other, text, clear))?;
+        self.durable(answered, self.timeout).await?;
+        Ok(id)
+    }
+
     /// Records what somebody states, as [`Ledger::state`] does, unless they stated it before under
     /// the same key. The key itself is not kept. Of two at once at two gates both may be stated;
     /// whoever calls this lets one at a time through.

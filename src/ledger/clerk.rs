@@ -17,7 +17,7 @@ use super::keys::{Keys, Sealing};
 use super::people::{Opener, Sealer};
 use super::register;
 use super::store::{Access, Append, Place, Store, StoreError, TILE_LEAVES};
-use super::{AppendError, KeyFileError, OpenError, keys_of};
+use super::{AppendError, KeyFileError, OpenError, Verdict, keys_of};
 use crate::clock::Clock;
 use crate::config;
 use crate::facts::{Key, Recorded, RegisterName, Statement};
@@ -129,7 +129,7 @@ impl Clerk {
     pub fn reviewed(
         &mut self,
         of: &[u64],
-        verdict: &str,
+        verdict: Verdict,
         note: Option<&str>,
     ) -> Result<u64, ClerkError> {
         if self.store.at(of)?.len() < of.len() {
@@ -138,7 +138,8 @@ impl Clerk {
         let mut clear = Clear::default();
         let commitments = clear.note(&person_of_caller(&self.actor), note);
         let c = commitments.map_err(|_| ClerkError::NoRandomness)?;
-        let event = Event { t: "review", of, reason: Some(verdict), c, ..Event::default() };
+        let event =
+            Event { t: "review", of, reason: Some(verdict.as_str()), c, ..Event::default() };
         self.write(event, &clear)
     }
 

@@ -36,6 +36,7 @@ pub(super) fn describe(
         (Field::Artefact, "/facts/artefact"),
         (Field::Writer, "/w"),
         (Field::Key, "/caller/key"),
+        (Field::Country, "/country"),
     ] {
         terms.extend(text(pointer).map(|value| (field, value.to_owned())));
     }
@@ -49,6 +50,9 @@ pub(super) fn describe(
     let list = |pointer: &str| {
         entry.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
     };
+    if decision == Some("permit") {
+        terms.extend(text("/id").map(|id| (Field::Sample, sample(id))));
+    }
     let roles = list("/caller/roles").iter().filter_map(Value::as_str);
     terms.extend(roles.map(|role| (Field::Role, role.to_owned())));
     for cited in list("/decision/cited") {
@@ -60,6 +64,10 @@ pub(super) fn describe(
             (_, _, Some(policy)) => terms.push((Field::Clause, policy.to_owned())),
             _ => {}
         }
+    }
+    if kind == "review" {
+        let of = list("/of").iter().filter_map(Value::as_u64);
+        terms.extend(of.map(|place| (Field::Of, place.to_string())));
     }
     terms.extend(people.map(|person| (Field::Person, person.to_string())));
     let shown = |pointer: &str| opened.and_then(|o| o.pointer(pointer)).and_then(Value::as_str);
@@ -106,8 +114,20 @@ fn event(kind: &str, entry: &Value) -> Event {
             length: number("length"),
             ending: owned("/ending"),
         },
+        "review" => {
+            let of = entry.get("of").and_then(Value::as_array).map(Vec::as_slice);
+            let of = of.unwrap_or_default().iter().filter_map(Value::as_u64).collect();
+            Event::Review { of, verdict: owned("/reason") }
+        }
         _ => Event::Other,
     }
+}
+
+/// The part that an entry falls into: the same at every gate and in every index, and none that its
+/// caller can choose.
+fn sample(id: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes());
+    format!("{:02x}", digest.as_ref().first().copied().unwrap_or_default())
 }
 
 /// The bytes of a name; of one that is none, nobody's.

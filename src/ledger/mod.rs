@@ -28,10 +28,12 @@ pub mod export;
 mod follow;
 pub mod index;
 pub mod keys;
+mod line;
 mod outlets;
 mod people;
 mod proof;
 mod question;
+mod queue;
 mod recall;
 mod recovery;
 mod register;
@@ -48,7 +50,7 @@ mod verify;
 mod writer;
 
 pub use accounting::{Accounting, Head as AccountingHead, Line as AccountingLine, Shape};
-pub use administered::{Administered, Once, OnceError, Signed};
+pub use administered::{Administered, Once, OnceError, Signed, Verdict};
 pub use clerk::{Clerk, ClerkError, Person, Prunable};
 pub use cosign::{CosignAnswer, Cosigning, WitnessSetUpError};
 pub use deletion::{
@@ -56,14 +58,18 @@ pub use deletion::{
     was_deleted,
 };
 pub use entry::{Ask, Ending, EntryId, Refused, Served};
-pub use evidence::{EvidenceError, bundle, prove};
-pub use export::{ExportError, Exporter, Form, Record, Summary};
+pub use evidence::{EvidenceError, bundle, prove, prove_quickly};
+pub use export::{ExportError, Exporter, Form, Record, Summary, WholeError, export};
 pub use follow::Progress;
-pub use index::{Bar, Field, Filter, Order, Query, Session, SessionCursor, Unit, UnknownField};
+pub use index::{
+    Bar, Field, Filter, Oddity, Order, Query, Session, SessionCursor, Unit, UnknownField, Unusual,
+};
 pub use keys::KeyFileError;
+pub use line::{happened, line};
 pub use outlets::Courier;
 pub use proof::{Intent, OpenDisclosure, Pledge, Receipt};
 pub use question::{Question, QuestionError, check_order, e164, time};
+pub use queue::Queue;
 pub use recall::{RecallError, Recalled, recall};
 pub use register::Told;
 pub use replay::{Group, Replayed, Shift, replay};

@@ -209,6 +209,15 @@ impl Opener {
         seal.open(entry, name, &sealed)
     }
 
+    /// Each participant, and who they are if that opens.
+    pub(super) fn subjects(&self, entry: &str, sealed: &Sealed) -> Vec<(u64, Option<Value>)> {
+        let open = |group: &SealedGroup| {
+            let plain = self.open(entry, "subject", group)?;
+            serde_json::from_str(Opened::read(&plain)?.value.get()).ok()
+        };
+        sealed.subject.iter().map(|group| (group.person, open(group))).collect()
+    }
+
     /// The groups that open; those of erased people do not.
     pub(super) fn groups(&self, entry: &str, sealed: &Sealed) -> Vec<OpenedGroup> {
         let open = |(name, group): (&'static str, &SealedGroup)| {

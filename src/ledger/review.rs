@@ -69,6 +69,8 @@ pub struct Row {
     /// What is known of people, as far as it opens: of who was erased, nothing. `None` without the
     /// key file, and beside an entry that tells of nobody.
     pub opened: Option<Value>,
+    /// The participants by their numbers that tell nothing, and who each is, if that opens.
+    pub subjects: Vec<(u64, Option<Who>)>,
 }
 
 /// The right to bring what is derived in a folder up to date; released when dropped.
@@ -142,9 +144,27 @@ impl Review {
         }
         let file = if file.exists() { file } else { folder.join(INDEX_FILE) };
         let next = store.last()?.map_or(0, |(seq, _)| seq + 1);
-        let index = wait_for(Index::open_read(&file)?, next)?;
+        let index = Index::open_read(&file)?;
+        wait_for(&index, next)?;
         let opener = sealing.clone().map(Opener::new);
         Ok(Self { store, index, opener, sealing })
+    }
+
+    /// Makes ready for the next questions, of whoever asks them: waits until the index has what the
+    /// ledger has now, and forgets the keys of people, who may have been erased since.
+    ///
+    /// # Errors
+    /// [`ReviewError`], after which it must be opened anew.
+    pub fn refresh(&mut self) -> Result<(), ReviewError> {
+        if !self.store.is_in_place() {
+            let problem = "it was removed or replaced".to_owned();
+            return Err(StoreError::Unusable { name: self.store.name(), problem }.into());
+        }
+        if let Some(opener) = &mut self.opener {
+            opener.forget();
+        }
+        let next = self.next_place()?;
+        wait_for(&self.index, next)
     }
 
     /// The index, for what only counts.
@@ -293,10 +313,15 @@ impl Review {
         };
         let entry = read(stored)?;
         let sealed = stored.clear.as_deref().and_then(Sealed::read);
-        let opened = self.opener.as_ref().zip(sealed).map(|(opener, sealed)| {
-            let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
-            as_value(&opener.groups(id, &sealed))
-        });
+        let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
+        let opener = self.opener.as_ref().zip(sealed.as_ref());
+        let opened = opener.map(|(opener, sealed)| as_value(&opener.groups(id, sealed)));
+        let subjects = opener.map(|(opener, sealed)| opener.subjects(id, sealed));
+        let subjects = subjects
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(person, who)| (person, who.and_then(|who| serde_json::from_value(who).ok())));
+        let subjects = subjects.collect();
         Ok(Row {
             seq: stored.seq,
             bytes: stored.bytes.clone(),
@@ -304,6 +329,7 @@ impl Review {
             outcome: outcome.map(read).transpose()?,
             entry,
             opened,
+            subjects,
         })
     }
 }
@@ -333,7 +359,7 @@ pub fn rebuild(
 }
 
 /// Waits a little until the gate's index has what the ledger had when it was asked.
-fn wait_for(index: Index, next: u64) -> Result<Index, ReviewError> {
+fn wait_for(index: &Index, next: u64) -> Result<(), ReviewError> {
     let began = Instant::now();
     while index.position()? < next && began.elapsed() < WAIT {
         std::thread::sleep(Duration::from_millis(20));
@@ -341,5 +367,5 @@ fn wait_for(index: Index, next: u64) -> Result<Index, ReviewError> {
     if index.position()? < next {
         tracing::warn!("the newest entries are not in the search index yet");
     }
-    Ok(index)
+    Ok(())
 }

@@ -54,6 +54,15 @@ pub struct NoticeSource {
 }
 
 impl PolicySources {
+    /// The text of one policy, by its @id, as it stands in its file with the comment above it.
+    #[must_use]
+    pub fn policy(&self, id: &str) -> Option<&str> {
+        let notices = self.notices.iter().map(|notice| &notice.clauses);
+        let files = notices.chain([&self.guardrails, &self.administration]);
+        let mark = format!("@id(\"{id}\")");
+        files.filter_map(|text| one_policy(text, &mark)).next()
+    }
+
     /// The digest that ledger entries carry: every text with its length, in a fixed order.
     #[must_use]
     pub fn digest(&self) -> PolicyDigest {
@@ -83,6 +92,17 @@ impl PolicySources {
     }
 }
 
+/// The policy around an annotation: from the end of the one before, without what stands apart above
+/// it, to its own end.
+fn one_policy<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    let at = text.find(mark)?;
+    let (before, after) = text.split_at_checked(at)?;
+    let start = before.rfind(";\n").map_or(0, |end| end + 2);
+    let start = before.rfind("\n\n").map_or(start, |gap| start.max(gap + 2));
+    let end = after.find(";\n").map_or(text.len(), |end| at + end + 1);
+    text.get(start..end).map(str::trim)
+}
+
 /// SHA-256 of a text in lower-case hex, as a notice's header names it.
 #[must_use]
 pub fn text_digest(text: &str) -> String {
@@ -93,4 +113,24 @@ pub fn text_digest(text: &str) -> String {
 /// Lower-case hex.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_policy_is_found_with_its_comment() {
+        let guardrails = "// All of them.\n\n// Why.\n@id(\"a\")\n@reason(\"r\")\nforbid (principal, action, \
+                          resource);\n// Next.\n@id(\"ab\")\npermit (principal, action, resource);\n";
+        let sources =
+            PolicySources { guardrails: guardrails.to_owned(), ..PolicySources::default() };
+        let found = sources.policy("a").unwrap();
+        assert!(
+            found.starts_with("// Why.\n@id(\"a\")") && found.ends_with("resource);"),
+            "{found}"
+        );
+        assert!(sources.policy("ab").unwrap().starts_with("// Next."));
+        assert_eq!(sources.policy("b"), None);
+    }
 }

@@ -10,10 +10,7 @@ use super::{actor, ask, bar, failed, load, open};
 use crate::cli::{ConfigPath, Exit, complain, say};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ledger::{self, Clerk, Exporter, Form, Order, Record, Review};
-
-/// How many entries are read at once.
-const STEP: usize = 1_000;
+use crate::ledger::{self, Clerk, Form, Review};
 
 /// Write entries for other tools, or all of them as a bundle that others can verify
 #[derive(Debug, clap::Args)]
@@ -116,36 +113,15 @@ impl Export {
             FormName::Parquet => Form::Parquet,
             FormName::Ocsf => Form::Ocsf,
         };
-        let mut exporter = Exporter::begin(form, std::io::BufWriter::new(file));
-        if let Some(query) = self.what.query(review)? {
-            let bar = bar("Exporting");
-            bar.set_length(ask(review.index().count(&query).map_err(Into::into))?);
-            let mut after = None;
-            loop {
-                let (rows, next) = ask(review.find(&query, after, STEP, Order::OldestFirst))?;
-                for row in &rows {
-                    let record = Record {
-                        seq: row.seq,
-                        leaf: &row.leaf,
-                        bytes: &row.bytes,
-                        entry: &row.entry,
-                        outcome: row.outcome.as_ref(),
-                        opened: row.opened.as_ref().filter(|_| self.people),
-                    };
-                    exporter = exporter.and_then(|mut exporter| {
-                        exporter.record(&record)?;
-                        Ok(exporter)
-                    });
-                }
-                bar.inc(rows.len() as u64);
-                after = next;
-                if after.is_none() || exporter.is_err() {
-                    break;
-                }
-            }
-            bar.finish_and_clear();
+        let query = self.what.query(review)?;
+        let bar = bar("Exporting");
+        if let Some(query) = &query {
+            bar.set_length(ask(review.index().count(query).map_err(Into::into))?);
         }
-        let finished = exporter.and_then(Exporter::finish);
+        let to = std::io::BufWriter::new(file);
+        let finished =
+            ledger::export(review, query.as_ref(), (form, self.people), to, |more| bar.inc(more));
+        bar.finish_and_clear();
         let (_, summary) = finished.map_err(|error| failed(&error))?;
         Ok(summary.written)
     }

@@ -37,13 +37,13 @@ enum Verdict {
     Escalate,
 }
 
-impl Verdict {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Appropriate => "appropriate",
-            Self::NeedsExplanation => "needs-explanation",
-            Self::Inappropriate => "inappropriate",
-            Self::Escalate => "escalate",
+impl From<Verdict> for ledger::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Appropriate => Self::Appropriate,
+            Verdict::NeedsExplanation => Self::NeedsExplanation,
+            Verdict::Inappropriate => Self::Inappropriate,
+            Verdict::Escalate => Self::Escalate,
         }
     }
 }
@@ -53,7 +53,7 @@ impl Review {
         let config = load(&self.path)?;
         let clerk = Clerk::open(&config.ledger, Clock::system(), actor(self.by.as_ref()));
         let mut clerk = clerk.map_err(|error| failed(&error))?;
-        let place = clerk.reviewed(&self.entries, self.verdict.as_str(), self.note.as_deref());
+        let place = clerk.reviewed(&self.entries, self.verdict.into(), self.note.as_deref());
         let place = place.map_err(|error| failed(&error))?;
         say(format_args!("On record as entry {place}."));
         Ok(Exit::Done)

@@ -3,7 +3,6 @@
 mod erase;
 mod export;
 mod keep;
-mod line;
 pub(super) mod query;
 pub(super) mod show;
 mod subject;

@@ -2,13 +2,12 @@
 
 use serde_json::json;
 
-use super::line::line;
 use super::{ask, failed, load, open};
 use crate::cli::policies::count;
 use crate::cli::{ConfigPath, Exit, Format, complain, say};
 use crate::clock::Clock;
 use crate::ledger::{
-    self, Field, Order, Question, QuestionError, Review, Row, SessionCursor, Unit,
+    self, Field, Order, Question, QuestionError, Review, Row, SessionCursor, Unit, line,
 };
 use crate::media::{CallSid, MediaSid};
 

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::line::line;
 use super::query::as_json;
 use super::{ask, load, open};
 use crate::cli::{ConfigPath, Exit, Format, try_say};
-use crate::ledger::Row;
+use crate::ledger::{Row, line};
 
 /// How often it is looked for new entries.
 const LOOK: Duration = Duration::from_millis(200);

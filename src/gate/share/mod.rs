@@ -134,6 +134,12 @@ impl Shares {
         }
     }
 
+    /// Whose recordings they are, as it stands on pages for others.
+    #[must_use]
+    pub fn organisation(&self) -> &str {
+        &self.organisation
+    }
+
     /// `https://` and the host in links, with the port by which it was asked under that name.
     fn origin(&self, asked: &str) -> String {
         let is_same =

@@ -2,10 +2,20 @@
 //!
 //! Every text goes through [`Page::text`], which is the only way from a value into the page.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::words::{self, is_hidden};
 use super::{Accounting, Item};
 
 const STYLE: &str = include_str!("page.css");
+
+/// What lets a browser take the style of the page and no other (CSP).
+pub(super) fn style_source() -> String {
+    let digest = digest(&SHA256, format!("\n{STYLE}").as_bytes());
+    format!("'sha256-{}'", STANDARD.encode(digest))
+}
 
 /// A page under way.
 struct Page(String);

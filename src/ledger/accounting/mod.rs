@@ -190,6 +190,12 @@ impl Accounting {
     pub fn to_html(&self) -> String {
         html::write(self)
     }
+
+    /// What a Content-Security-Policy must name for the style of that page.
+    #[must_use]
+    pub fn style_source() -> String {
+        html::style_source()
+    }
 }
 
 impl Item {

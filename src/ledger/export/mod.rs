@@ -10,6 +10,9 @@ pub(super) mod csv;
 mod jsonl;
 mod ocsf;
 mod parquet;
+mod whole;
+
+pub use whole::{WholeError, export};
 
 use std::io::{self, Write};
 

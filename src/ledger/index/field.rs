@@ -74,6 +74,14 @@ fields! {
     Writer = "writer",
     /// The key that the caller proved themselves with.
     Key = "key",
+    /// The country it was given to.
+    Country = "country",
+    /// What somebody found who looked at it; it stands at the entry that was looked at.
+    Reviewed = "reviewed",
+    /// Of a review, the place of an entry that was looked at.
+    Of = "of",
+    /// One of 256 parts into which what was permitted falls by chance, in two hexadecimal digits.
+    Sample = "sample",
 }
 
 impl Field {

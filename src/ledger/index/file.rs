@@ -16,7 +16,7 @@ use super::{Field, Index, IndexError};
 const APPLICATION_ID: i32 = 0x6e67_6978;
 
 /// The version of the tables and of what stands in them.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// LIMIT: how long a change may wait for another process.
 const BUSY: Duration = Duration::from_secs(5);

@@ -19,6 +19,7 @@ mod take;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod unusual;
 mod words;
 
 pub use field::{Field, UnknownField};
@@ -26,7 +27,9 @@ pub use file::Found;
 pub use search::{Filter, Order, Query};
 pub use sessions::{Session, SessionCursor};
 pub use tally::{Bar, Unit};
+pub use unusual::{Oddity, Unusual};
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -80,6 +83,13 @@ pub enum Event {
         length: Option<u64>,
         /// How it ended.
         ending: String,
+    },
+    /// Somebody looked at entries. What they found becomes a term of each of these.
+    Review {
+        /// The places of the entries.
+        of: Vec<u64>,
+        /// What was found.
+        verdict: String,
     },
     /// Nothing.
     Other,
@@ -251,6 +261,33 @@ impl Index {
         self.read(|view| {
             let outcome = |seq: &u64| Ok(view.outcome_of(*seq)?.map(|(outcome, _)| outcome.seq));
             seqs.iter().map(outcome).collect()
+        })
+    }
+
+    /// Those of these entries that somebody has looked at.
+    ///
+    /// # Errors
+    /// [`IndexError::Sqlite`].
+    pub fn reviewed_among(&self, seqs: &[u64]) -> Result<HashSet<u64>, IndexError> {
+        self.read(|view| {
+            let mut reviewed: HashMap<u64, roaring::RoaringBitmap> = HashMap::new();
+            let mut found = HashSet::new();
+            for seq in seqs {
+                let (chunk, low) = postings::split(*seq);
+                if !reviewed.contains_key(&chunk) {
+                    let all = match view.has_chunk(chunk)? {
+                        true => {
+                            postings::bits_of_field(&view.tx, chunk, self.slot(Field::Reviewed))?
+                        }
+                        false => roaring::RoaringBitmap::new(),
+                    };
+                    reviewed.insert(chunk, all);
+                }
+                if reviewed.get(&chunk).is_some_and(|all| all.contains(u32::from(low))) {
+                    found.insert(*seq);
+                }
+            }
+            Ok(found)
         })
     }
 

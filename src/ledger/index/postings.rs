@@ -104,6 +104,22 @@ pub(super) fn bits_between(
     Ok(found)
 }
 
+/// The places of all terms of a field.
+pub(super) fn bits_of_field(
+    connection: &Connection,
+    chunk: u64,
+    slot: Slot,
+) -> rusqlite::Result<RoaringBitmap> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT part, bits FROM posting_{chunk} WHERE field = ?"))?;
+    let mut rows = statement.query([slot])?;
+    let mut found = RoaringBitmap::new();
+    while let Some(row) = rows.next()? {
+        found |= row_part(row, 0)?;
+    }
+    Ok(found)
+}
+
 /// Calls with each value of a field in a chunk, and how many of each of the places have it, named
 /// by their number; a value can come more than once.
 pub(super) fn tally(

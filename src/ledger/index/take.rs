@@ -124,6 +124,34 @@ impl<'a> Batch<'a> {
             let ended = Ended { seq: document.seq, at, bytes, first, length, ending };
             self.end(view, of, ended)?;
         }
+        if let Event::Review { of, verdict } = &document.event {
+            self.review(view, document.seq, of, words::cut(verdict, words::VALUE_BYTES_MAX))?;
+        }
+        Ok(())
+    }
+
+    /// Marks entries that somebody looked at; each once, however often they did.
+    fn review(
+        &mut self,
+        view: &View<'_>,
+        by: u64,
+        of: &[u64],
+        verdict: &'a str,
+    ) -> Result<(), IndexError> {
+        let slot = view.index.slot(Field::Reviewed);
+        let floor = view.number("floor")?;
+        for place in of.iter().filter(|place| (floor..by).contains(place)) {
+            let (chunk, low) = postings::split(*place);
+            let is_marked = view.has_chunk(chunk)?
+                && postings::bits(&view.tx, chunk, slot, verdict.as_bytes())?
+                    .contains(u32::from(low));
+            let key = (chunk, slot, Cow::Borrowed(verdict.as_bytes()));
+            let lows = self.postings.entry(key).or_default();
+            if !is_marked && !lows.contains(&low) {
+                lows.push(low);
+            }
+        }
+        self.postings.retain(|_, lows| !lows.is_empty());
         Ok(())
     }
 
@@ -210,7 +238,7 @@ fn terms(document: &Document) -> impl Iterator<Item = (Field, Cow<'_, str>)> {
             Some((Field::Form, form)),
             share.as_ref().map(|share| (Field::Share, share)),
         ],
-        Event::Outcome { .. } | Event::Other => [None; 5],
+        Event::Outcome { .. } | Event::Review { .. } | Event::Other => [None; 5],
     };
     // The ending of a disclosure comes from its outcome alone.
     let is_disclosure = matches!(document.event, Event::Disclosure { .. });

@@ -2,14 +2,22 @@
 
 use serde_json::Value;
 
-use crate::ledger::Row;
+use super::Row;
 
 /// The line of an entry.
-pub(super) fn line(row: &Row) -> String {
+#[must_use]
+pub fn line(row: &Row) -> String {
+    let time = row.entry.get("at").and_then(Value::as_str).unwrap_or("-");
+    let time: String = time.chars().take(19).collect();
+    format!("{:>6}  {time}Z  {}", row.seq, happened(row))
+}
+
+/// What happened, by an entry, in a few words.
+#[must_use]
+pub fn happened(row: &Row) -> String {
     let entry = &row.entry;
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or("-");
     let number = |pointer: &str| entry.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-    let time: String = text("/at").chars().take(19).collect();
     let asked = || {
         format!(
             "{} {} {} {} for {}",
@@ -30,7 +38,7 @@ pub(super) fn line(row: &Row) -> String {
         Some(format!(": {ending} after {} bytes", outcome.get("bytes")?.as_u64()?))
     };
     let by = |what: &str| format!("{what} by {}", text("/actor"));
-    let what = match text("/t") {
+    match text("/t") {
         "intent" => {
             format!("permit   {} by clause {}{}", asked(), cited(), done().unwrap_or_default())
         }
@@ -86,6 +94,5 @@ pub(super) fn line(row: &Row) -> String {
         "redaction" => format!("{}: {}", by("redaction"), text("/reason")),
         "prune" => format!("{}: entries before {}", by("prune"), number("/before")),
         other => other.to_owned(),
-    };
-    format!("{:>6}  {time}Z  {what}", row.seq)
+    }
 }
