@@ -14,6 +14,7 @@ mod guard;
 mod pages;
 mod problem;
 mod provider;
+mod reading;
 mod server;
 mod sessions;
 mod visitor;
@@ -51,6 +52,8 @@ pub(crate) struct Inside {
     pub(crate) retries: tokio::sync::Mutex<()>,
     /// Who is signed in with a browser.
     sessions: Sessions,
+    /// The ledger, opened for questions.
+    readers: reading::Readers,
     /// Where people sign in, if there is such a place.
     provider: Option<Provider>,
 }
@@ -74,10 +77,13 @@ impl Desk {
     ) -> Self {
         let retries = tokio::sync::Mutex::new(());
         let sessions = Sessions::new(settings.login.clone(), gate.clock.clone(), form_key);
+        let readers = reading::Readers::default();
         let provider = provider.map(|(issuer, http)| {
             Provider::new(issuer, settings.login.clone(), http, gate.clock.clone())
         });
-        Self(Arc::new(Inside { gate, upstream, ledger, settings, retries, sessions, provider }))
+        let inside =
+            Inside { gate, upstream, ledger, settings, retries, sessions, provider, readers };
+        Self(Arc::new(inside))
     }
 
     /// The policies in force.

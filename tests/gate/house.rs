@@ -119,6 +119,7 @@ fn some_things_are_done_in_one_place() {
             &[
                 "src/cli/",
                 "src/config/",
+                "src/console/pages/log/export.rs",
                 "src/folder.rs",
                 "src/identity/",
                 "src/serve/",

@@ -172,7 +172,7 @@ pub(super) async fn known(
 ) -> Result<axum::Json<Known>, Problem> {
     let permit = visitor.may(&desk, AdminAction::ReadRegister, Whose::Others).await?;
     let sid: MediaSid = sid.parse().map_err(|_| Problem::not_found())?;
-    let facts = gather(&desk, sid, &which).await?;
+    let facts = gather(&desk, sid, which.account, which.purpose.as_ref()).await?;
     let names = facts.basis.names.to_vec();
     let told = desk.gate.ledger.told_under(names).await;
     let told = told.map_err(|error| Problem::facts(&error))?;
@@ -218,13 +218,15 @@ impl Known {
     }
 }
 
-async fn gather(
+/// What is known of something that was recorded, for a purpose.
+pub(in crate::console) async fn gather(
     desk: &Desk,
     sid: MediaSid,
-    which: &Which,
+    account: Option<AccountSid>,
+    purpose: Option<&Purpose>,
 ) -> Result<std::sync::Arc<Facts>, Problem> {
     let accounts = &desk.gate.accounts;
-    let account = match (which.account, accounts.all().as_slice()) {
+    let account = match (account, accounts.all().as_slice()) {
         (Some(account), _) => account,
         (None, [only]) => *only,
         (None, _) => {
@@ -237,7 +239,7 @@ async fn gather(
     let source = Metadata { upstream: &desk.upstream, site: &site, known: None };
     let policies = desk.policies();
     let sources = (&source, &desk.gate.ledger);
-    let (purpose, reading) = (which.purpose.as_ref(), policies.reading());
+    let reading = policies.reading();
     let facts = &desk.gate.facts;
     let gathered = facts.gather(subject, Artefact::Audio, purpose, &reading, sources).await;
     gathered.map_err(|error| Problem::facts(&error))

@@ -19,6 +19,9 @@ use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(super) use known::gather;
+pub(super) use paging::Query;
+
 use super::Desk;
 
 /// The routes, and the document that tells of them.

@@ -19,7 +19,7 @@ const CURSOR: &str = "1:";
 
 /// A query string in which nothing unknown stands.
 #[derive(Debug)]
-pub(super) struct Query<T>(pub(super) T);
+pub(in crate::console) struct Query<T>(pub(in crate::console) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;

@@ -17,6 +17,11 @@ const STYLE: &str = include_str!("style.css");
 
 const SCRIPT: &str = include_str!("script.js");
 
+const VERIFY: &str = include_str!("verify.js");
+
+/// Where the script is that verifies an entry.
+pub(super) static VERIFY_PATH: LazyLock<String> = LazyLock::new(|| path("verify.js", VERIFY));
+
 /// Where the style is.
 pub(super) static STYLE_PATH: LazyLock<String> = LazyLock::new(|| path("console.css", STYLE));
 
@@ -34,6 +39,7 @@ pub(super) fn router() -> Router<Desk> {
     Router::new()
         .route(&STYLE_PATH, serve("text/css; charset=utf-8", STYLE))
         .route(&SCRIPT_PATH, serve("text/javascript; charset=utf-8", SCRIPT))
+        .route(&VERIFY_PATH, serve("text/javascript; charset=utf-8", VERIFY))
 }
 
 fn asset(kind: &'static str, text: &'static str) -> Response {

@@ -11,14 +11,28 @@ use crate::policy::{AdminAction, Whose};
 
 /// A part of the console that has a place in the bar at the top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {}
+pub(super) enum Part {
+    /// The access log.
+    Log,
+    /// What somebody should look at.
+    Reviews,
+    /// The shares.
+    Shares,
+    /// Single people.
+    People,
+}
 
 impl Part {
-    const ALL: [Self; 0] = [];
+    const ALL: [Self; 4] = [Self::Log, Self::Reviews, Self::Shares, Self::People];
 
     /// Its name, its page, and what its visitor must be permitted to do.
     fn about(self) -> (&'static str, &'static str, AdminAction) {
-        match self {}
+        match self {
+            Self::Log => ("Access log", "/log", AdminAction::ReadLedger),
+            Self::Reviews => ("Reviews", "/reviews", AdminAction::ReadLedger),
+            Self::Shares => ("Shares", "/shares", AdminAction::ReadLedger),
+            Self::People => ("People", "/people", AdminAction::ReadSubject),
+        }
     }
 }
 

@@ -5,19 +5,46 @@
 //! puts the look on record, as the API does.
 
 mod assets;
+mod entry;
 mod home;
 mod layout;
+mod log;
 mod login;
+mod people;
 mod problem;
+mod recording;
+mod reviews;
+mod said;
+mod shares;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::Desk;
 pub(super) use login::SIGNED_IN_PATH;
 pub(super) use problem::problem;
+pub(super) use reviews::Kept;
 
 /// Everything that is served as a page.
 pub(super) fn router() -> Router<Desk> {
-    Router::new().merge(assets::router()).merge(login::router()).route("/", get(home::home))
+    Router::new()
+        .merge(assets::router())
+        .merge(login::router())
+        .route("/", get(home::home))
+        .route("/log", get(log::log))
+        .route("/log.csv", get(log::file))
+        .route("/log.jsonl", get(log::file))
+        .route("/log.parquet", get(log::file))
+        .route("/recordings/{sid}", get(recording::recording))
+        .route("/people", get(people::ask).post(people::find))
+        .route("/people/{person}", get(people::person))
+        .route("/people/{person}/accounting", get(people::accounting))
+        .route("/reviews", get(reviews::reviews))
+        .route("/reviews/summary", get(reviews::summary))
+        .route("/reviews/{queue}", get(reviews::queue))
+        .route("/shares", get(shares::shares))
+        .route("/shares/{share}/revoke", post(shares::revoke))
+        .route("/entries/{entry}", get(entry::entry))
+        .route("/entries/{entry}/proof", get(entry::proof))
+        .route("/entries/{entry}/review", post(entry::sign))
 }
