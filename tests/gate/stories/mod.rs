@@ -10,6 +10,7 @@ mod command_line;
 mod consent;
 mod consent_table;
 mod console_entries;
+mod console_log;
 mod console_login;
 mod cors;
 mod decisions;
