@@ -191,7 +191,7 @@ pub(super) async fn accounting(
         made_by: visitor.caller.id.clone(),
         organisation: desk.gate.shares.organisation().to_owned(),
         origin: desk.ledger.origin.clone(),
-        entry: entry.unwrap_or_default(),
+        entry: entry.ok_or_else(Problem::too_slow)?,
         policies: policies.digest().as_str().to_owned(),
     };
     let shape = match full {

@@ -172,7 +172,7 @@ fn kept(known: &Known, desk: &Desk) -> Markup {
             @match known.retention.due {
                 None => p { "No clause says when its time is over." },
                 Some(due) if due <= now => p { span.tag.warn { "over" } " Its time was over on " (time(due)) " UTC." },
-                Some(due) => p { "Until " (time(due)) " UTC; then nobody may use it, and it is deleted." },
+                Some(due) => p { "Until " (time(due)) " UTC; then nobody may use it, and it is to be deleted." },
             }
             @for citation in &known.retention.clauses {
                 @if let Ground::Clause { clause, quote, notice } = &citation.ground {

@@ -83,7 +83,7 @@ impl Facets {
                     details open {
                         summary { "Person on the call" }
                         ul {
-                            @for somebody in &self.people {
+                            @for somebody in self.people.iter().filter(|one| saying.is_person(one.who.as_ref())) {
                                 @let person = somebody.person.to_string();
                                 (one(asked, "person", &person, &saying.who(somebody.who.as_ref()), somebody.count))
                             }

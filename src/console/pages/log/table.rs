@@ -130,7 +130,11 @@ fn sentence(saying: Saying<'_>, row: &Row) -> Markup {
 /// The beginning of a sentence; the whole of it is one click away.
 fn start(quote: &str) -> String {
     match quote.char_indices().nth(90) {
-        Some((end, _)) => format!("{}…", quote.get(..end).unwrap_or_default().trim_end()),
+        Some((end, _)) => {
+            let start = quote.get(..end).unwrap_or_default();
+            let words = start.rsplit_once(' ').map_or(start, |(words, _)| words);
+            format!("{words} …")
+        }
         None => quote.to_owned(),
     }
 }

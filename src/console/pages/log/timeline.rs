@@ -37,16 +37,16 @@ impl Timeline {
         if days.len() <= 2 {
             let hours = whole(Unit::Hour, &index.histogram(query, Unit::Hour, None)?);
             if hours.len() <= HOURS_MAX {
-                return Ok(Self { unit: Unit::Hour, bars: hours });
+                return Ok(Self { unit: Unit::Hour, bars: wide(Unit::Hour, hours) });
             }
         }
         if days.len() <= DAYS_MAX {
-            return Ok(Self { unit: Unit::Day, bars: days });
+            return Ok(Self { unit: Unit::Day, bars: wide(Unit::Day, days) });
         }
         let mut months = whole(Unit::Month, &index.histogram(query, Unit::Month, None)?);
         let old = months.len().saturating_sub(MONTHS_MAX);
         months.drain(..old);
-        Ok(Self { unit: Unit::Month, bars: months })
+        Ok(Self { unit: Unit::Month, bars: wide(Unit::Month, months) })
     }
 
     /// Draws them; the links go to what was asked, within the span of a bar.
@@ -79,12 +79,37 @@ impl Timeline {
                 }
                 figcaption {
                     span { (day(self.unit, *first)) }
-                    span { "at most " (number(most)) " a " (unit) }
+                    span { "at most " (number(most)) " " (each(self.unit)) }
                     span { (day(self.unit, *last)) }
                 }
             }
         }
     }
+}
+
+/// As many bars before the first as make the others tell something by their place.
+fn wide(unit: Unit, bars: Vec<(Timestamp, u64)>) -> Vec<(Timestamp, u64)> {
+    let least = match unit {
+        Unit::Hour => 24,
+        Unit::Day => 30,
+        Unit::Month => 12,
+    };
+    let Some((mut first, _)) = bars.first().copied() else { return bars };
+    let mut all = std::collections::VecDeque::from(bars);
+    while all.len() < least {
+        let before = match unit {
+            Unit::Hour => first.checked_sub(1.hour()),
+            Unit::Day => first.checked_sub(24.hours()),
+            Unit::Month => {
+                let before = TimeZone::UTC.to_datetime(first).checked_sub(1.month());
+                before.and_then(|before| TimeZone::UTC.to_timestamp(before))
+            }
+        };
+        let Ok(before) = before else { break };
+        first = before;
+        all.push_front((first, 0));
+    }
+    all.into()
 }
 
 /// The bars with those between them that have nothing. The bars of a clock that was wrong by years
@@ -121,6 +146,14 @@ fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+fn each(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Hour => "an hour",
+        Unit::Day => "a day",
+        Unit::Month => "a month",
+    }
+}
+
 fn word(unit: Unit) -> &'static str {
     match unit {
         Unit::Hour => "hour",
@@ -149,6 +182,8 @@ mod tests {
         let months = whole(Unit::Month, &bars);
         assert_eq!(months.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2, 0, 1]);
         assert_eq!(whole(Unit::Day, &bars).len(), 60);
+        let year = wide(Unit::Month, months);
+        assert_eq!((year.len(), year[0].0.to_string()), (12, "2025-04-01T00:00:00Z".to_owned()));
         assert_eq!(
             end(Unit::Month, "2026-01-01T00:00:00Z".parse().unwrap()).to_string(),
             "2026-02-01T00:00:00Z"
