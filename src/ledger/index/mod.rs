@@ -29,6 +29,7 @@ pub use sessions::{Session, SessionCursor};
 pub use tally::{Bar, Unit};
 pub use unusual::{Oddity, Unusual};
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -274,16 +275,16 @@ impl Index {
             let mut found = HashSet::new();
             for seq in seqs {
                 let (chunk, low) = postings::split(*seq);
-                if !reviewed.contains_key(&chunk) {
-                    let all = match view.has_chunk(chunk)? {
+                let all = match reviewed.entry(chunk) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(match view.has_chunk(chunk)? {
                         true => {
                             postings::bits_of_field(&view.tx, chunk, self.slot(Field::Reviewed))?
                         }
                         false => roaring::RoaringBitmap::new(),
-                    };
-                    reviewed.insert(chunk, all);
-                }
-                if reviewed.get(&chunk).is_some_and(|all| all.contains(u32::from(low))) {
+                    }),
+                };
+                if all.contains(u32::from(low)) {
                     found.insert(*seq);
                 }
             }
