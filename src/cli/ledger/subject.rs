@@ -13,8 +13,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::facts::{Hold, Key, Said, Who};
 use crate::ledger::{
-    Accounting, AccountingHead, Archive, Clerk, Shape, Told, check_order, disclosures as found, e164,
-    time,
+    Accounting, AccountingHead, Archive, Clerk, Shape, Told, check_order, disclosures as found,
+    e164, time,
 };
 
 /// Account for what was disclosed of one person's calls, and tell what is held of them

@@ -19,10 +19,10 @@ use super::layout::{Part, page};
 use super::log::Listing;
 use super::recording::statements;
 use super::said::Saying;
-use crate::facts::{Key, Who};
+use crate::facts::{Key, Said, Who};
 use crate::ledger::{
-    Accounting, AccountingHead, Field, Filter, Order, Query as Asked, Review, Shape, disclosures,
-    e164,
+    Accounting, AccountingHead, Field, Filter, Order, Query as Asked, Review, Shape, Told,
+    disclosures, e164,
 };
 use crate::policy::{AdminAction, Whose};
 
@@ -137,6 +137,40 @@ fn nobody() -> Problem {
     Problem::not_found().saying("the ledger tells of nobody by this number, or they were erased")
 }
 
+/// What is held, a sentence each. The person's copy tells neither who put it on record nor what a hold
+/// is for.
+fn held(told: &[Told], full: bool) -> Vec<String> {
+    let kept = told.iter().filter(|told| !told.recorded.erased);
+    let each = kept.map(|told| {
+        let (statement, day) = (&told.recorded.statement, told.at.strftime("%d %b %Y"));
+        let about: Vec<String> = statement.about.iter().map(ToString::to_string).collect();
+        let about = match about.is_empty() {
+            true => String::new(),
+            false => format!(", in {}", about.join(", ")),
+        };
+        match &statement.said {
+            Said::Hold(hold) if !full => {
+                let what = if hold.lifted { "lifted" } else { "placed" };
+                format!("{day}: a legal hold was {what}{about}")
+            }
+            _ if full => {
+                format!(
+                    "{day}, by {}: {}{}{about}",
+                    told.actor,
+                    statement.kind(),
+                    statement.in_words()
+                )
+            }
+            _ => format!("{day}: {}{}{about}", statement.kind(), statement.in_words()),
+        }
+    });
+    let all: Vec<String> = each.collect();
+    match all.is_empty() {
+        true => vec!["Nothing is held of this person beside that.".to_owned()],
+        false => all,
+    }
+}
+
 /// How an accounting is made.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,8 +202,10 @@ pub(super) async fn accounting(
             Ok((who, lines, first))
         })
         .await?;
+    let keys = [Key::Person(who.clone()), Key::Mentioned(who.clone())];
+    let told = desk.gate.ledger.told(&keys).await.map_err(|error| Problem::facts(&error))?;
     let now = desk.gate.clock.now();
-    let count = Some(lines.len() as u64);
+    let count = Some((lines.len() + told.len()) as u64);
     let about = About { person: Some(person), entries: count, ..About::default() };
     let entry = visitor.sees(&desk, &permit, &about).await?;
     // Its number, which stands on the page.
@@ -198,7 +234,7 @@ pub(super) async fn accounting(
         true => Shape::Full { summarised: false },
         false => Shape::Subject,
     };
-    let text = Accounting::new(head, shape, lines).to_html();
+    let text = Accounting::new(head, shape, lines).holding(held(&told, full)).to_html();
     let own_style = format!(
         "default-src 'none'; style-src {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         Accounting::style_source()
