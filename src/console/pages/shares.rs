@@ -18,8 +18,8 @@ use crate::ledger::ShareKey;
 use crate::policy::{AdminAction, Policies, Whose};
 use crate::share::{EndReason, Share};
 
-/// LIMIT: shares on a page.
-const ROWS: usize = 100;
+/// LIMIT: shares on a page, each with a form. A page stays below 200 KB.
+const ROWS: usize = 50;
 
 /// What is soon.
 const SOON: SignedDuration = SignedDuration::from_hours(72);

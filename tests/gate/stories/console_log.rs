@@ -317,6 +317,7 @@ async fn a_person_is_found_without_a_number_in_an_address_and_accounted_to() {
     let answer = open(&world, "privacy-officer", &format!("{place}/accounting")).await;
     let copy = String::from_utf8(answer.body.to_vec()).unwrap();
     assert_eq!(answer.status, 200, "{copy}");
+    assert!(copy.contains("What is held"), "{copy}");
     assert!(
         copy.contains(QUOTE) && !copy.contains("test|ana"),
         "the person's copy names no employee"
