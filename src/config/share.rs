@@ -42,7 +42,7 @@ pub struct Mail {
     /// Its port. The default is 465 with `tls` and 587 with `starttls`.
     pub port: Option<u16>,
     /// How the connection is encrypted; it always is.
-    #[serde(default)]
+    #[serde(default = "tls")]
     pub security: MailSecurity,
     /// From whom codes come: `Brambleside Energy <recordings@example.org>`.
     pub from: String,
@@ -91,10 +91,8 @@ words! {
     }
 }
 
-impl Default for MailSecurity {
-    fn default() -> Self {
-        Self::Tls
-    }
+fn tls() -> MailSecurity {
+    MailSecurity::Tls
 }
 
 impl Default for Shares {

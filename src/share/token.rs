@@ -318,7 +318,8 @@ mod tests {
         let pass = Pass { share: &share, browser: "one", secret: "jo@example.org", until: at(0) };
         let code = keys.mailed(&pass, at(1_199));
         assert_eq!(code.len(), 8);
-        let spaced = format!(" {}-{} ", &code[..4].to_lowercase(), &code[4..]);
+        let (one, other) = code.split_at(4);
+        let spaced = format!(" {}-{other} ", one.to_lowercase());
         for (second, good) in [(1_199, true), (1_200, true), (1_799, true), (1_800, false)] {
             assert_eq!(keys.is_mailed(&pass, &spaced, at(second)), good, "{second}");
         }
