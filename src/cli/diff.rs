@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use jiff::SignedDuration;
 use serde_json::json;
 
 use super::policies::{PolicyFolder, tell};
 use super::{Exit, Format, complain, say};
 use crate::folder;
-use crate::policy::{Change, Policies, PolicySources, Side, compare};
+use crate::policy::{
+    CompareError, Policies, PolicySources, Section, Side, compare, compare_notices,
+};
 
 /// Tell in plain sentences what changes from one notice, or one policy folder, to another
 #[derive(Debug, clap::Args)]
@@ -45,7 +46,7 @@ impl Diff {
             }
         };
         let mut changes = 0;
-        for (title, found) in sections {
+        for Section { title, changes: found } in sections {
             changes += found.len();
             match self.format {
                 Format::Json => {
@@ -67,39 +68,21 @@ impl Diff {
         Ok(if changes == 0 { Exit::Done } else { Exit::Failed })
     }
 
-    fn notices(&self) -> Result<Vec<(String, Vec<Change>)>, Exit> {
+    fn notices(&self) -> Result<Vec<Section>, Exit> {
         let sources = self.folder.read()?;
-        let only = |versions: &[&String]| {
-            let mut some = sources.clone();
-            some.notices.retain(|notice| versions.contains(&&notice.version));
-            if some.notices.len() != versions.len() {
-                let known: Vec<&str> =
-                    sources.notices.iter().map(|notice| notice.version.as_str()).collect();
-                say(format_args!("noticegate: there are the notices {}", known.join(", ")));
-                return Err(Exit::Invalid);
+        compare_notices(&sources, &self.old, &self.new).map_err(|error| {
+            match error {
+                CompareError::NoSuchNotice { .. } => say(format_args!("noticegate: {error}")),
+                CompareError::Load(error) => {
+                    tell(&self.folder.policies, &error.problems, Format::Human);
+                }
             }
-            load(&self.folder.policies, &some)
-        };
-        let (old, new) = (only(&[&self.old])?, only(&[&self.new])?);
-        let (before, after) = (latest(&old)?, latest(&new)?);
-        let mut sections = vec![(
-            format!("For recordings made under notice {}", self.new),
-            compare(before, after),
-        )];
-        if before.made < after.made {
-            let both = only(&[&self.old, &self.new])?;
-            let just_before = after.made.checked_sub(SignedDuration::from_secs(1));
-            let made = just_before.unwrap_or(before.made);
-            sections.push((
-                format!("For older recordings, once notice {} holds", self.new),
-                compare(before, Side { policies: &both, made }),
-            ));
-        }
-        Ok(sections)
+            Exit::Invalid
+        })
     }
 }
 
-fn folders(old: &Path, new: &Path) -> Result<Vec<(String, Vec<Change>)>, Exit> {
+fn folders(old: &Path, new: &Path) -> Result<Vec<Section>, Exit> {
     let read = |path: &Path| {
         let sources = folder::read(path).map_err(|error| {
             complain(&error);
@@ -108,8 +91,10 @@ fn folders(old: &Path, new: &Path) -> Result<Vec<(String, Vec<Change>)>, Exit> {
         load(path, &sources)
     };
     let (old, new) = (read(old)?, read(new)?);
+    let latest = |policies| Side::latest(policies).ok_or(Exit::Invalid);
     let changes = compare(latest(&old)?, latest(&new)?);
-    Ok(vec![("For recordings made under the latest notice".to_owned(), changes)])
+    let title = "For recordings made under the latest notice".to_owned();
+    Ok(vec![Section { title, changes }])
 }
 
 fn load(path: &Path, sources: &PolicySources) -> Result<Policies, Exit> {
@@ -117,12 +102,6 @@ fn load(path: &Path, sources: &PolicySources) -> Result<Policies, Exit> {
         tell(path, &error.problems, Format::Human);
         Exit::Invalid
     })
-}
-
-/// The policies, asked about a recording made the second their latest notice took effect.
-fn latest(policies: &Policies) -> Result<Side<'_>, Exit> {
-    let latest = policies.notices().all().last().ok_or(Exit::Invalid)?;
-    Ok(Side { policies, made: latest.header.effective })
 }
 
 fn folder_of(name: &str) -> Option<std::path::PathBuf> {

@@ -48,6 +48,7 @@ pub struct NoticeText {
     /// Where in `folded` a line of the published file begins, in order.
     lines: Vec<(usize, usize)>,
     sentences: Vec<Sentence>,
+    blocks: Vec<Range<usize>>,
 }
 
 /// One sentence of a notice.
@@ -102,6 +103,13 @@ impl NoticeText {
     #[must_use]
     pub fn sentences(&self) -> &[Sentence] {
         &self.sentences
+    }
+
+    /// Its paragraphs, list items and titles, in order: where each stands in the folded text. A
+    /// block in which no sentence stands is a title.
+    #[must_use]
+    pub fn blocks(&self) -> &[Range<usize>] {
+        &self.blocks
     }
 
     /// The line of the published file at a place of the folded text.
@@ -326,6 +334,10 @@ impl Page {
             }
         }
         self.heading = false;
+        if !text.trim().is_empty() {
+            let blank = text.len() - text.trim_start().len();
+            self.text.blocks.push(block.start + blank..block.end);
+        }
         for range in found {
             let line = self.text.line(range.start);
             self.text.sentences.push(Sentence { range, line });

@@ -9,11 +9,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::bearing::{Bearing, Dimension};
 use super::trial::Use;
 use super::{Policies, Question, Verdict};
 use crate::facts::{Consent, Facts, Labels};
 use crate::media::{Action, Direction};
-use crate::notice::{Circumstance, ConsentForm, Effect, Need, Plain, Selectors, need_in_words};
+use crate::notice::{
+    Circumstance, ConsentForm, Need, NoticeVersion, Plain, Selectors, need_in_words,
+};
 use crate::purpose::Purpose;
 
 /// One side of a comparison: policies, and a recording they are asked about.
@@ -36,6 +39,26 @@ pub struct Change {
     pub purpose: String,
     /// The change in one sentence.
     pub sentence: String,
+    /// What it turns on.
+    pub turns_on: TurnsOn,
+}
+
+/// What a change turns on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TurnsOn {
+    /// The use itself: it was or becomes possible.
+    Use,
+    /// When it ends.
+    Period,
+    /// What it needs.
+    Need,
+    /// Which calls it is about.
+    Calls,
+    /// Where a recipient is.
+    Country,
+    /// Who it is given to: until now, nobody was permitted to give it to them.
+    Recipient,
 }
 
 /// How far a use is permitted.
@@ -47,17 +70,18 @@ struct Reach {
     until_held: Option<(i64, String)>,
     /// What it needs.
     needs: BTreeSet<String>,
-    /// The kinds of calls, and of not knowing their kind, for which it is permitted; and the
-    /// countries of recipients.
+    /// The kinds of calls, and of not knowing their kind, for which it is permitted.
     kinds: BTreeSet<String>,
+    /// The countries of recipients to whom it may be given.
+    countries: BTreeSet<String>,
 }
 
 /// What both sides are asked about.
-struct Asked {
-    /// Every moment at which a period of some clause ends.
-    ends: BTreeMap<i64, String>,
+struct Asked<'a> {
+    /// What bears on the use: what it does not speak of makes no difference.
+    bearing: Bearing,
     /// Every country that some clause names, none, and one that nobody names.
-    countries: BTreeSet<Option<String>>,
+    countries: &'a BTreeSet<Option<String>>,
 }
 
 /// A code that ISO 3166-1 leaves to its users: no clause's country.
@@ -67,74 +91,94 @@ const ELSEWHERE: &str = "XZ";
 #[must_use]
 pub fn compare(old: Side<'_>, new: Side<'_>) -> Vec<Change> {
     let countries = |side: Side<'_>| side.policies.countries(&Selectors::default());
-    let asked = Asked {
-        ends: old.ends().into_iter().chain(new.ends()).collect(),
-        countries: countries(old)
-            .into_iter()
-            .chain(countries(new))
-            .chain([Some(ELSEWHERE.to_owned())])
-            .collect(),
+    let countries: BTreeSet<Option<String>> = countries(old)
+        .into_iter()
+        .chain(countries(new))
+        .chain([Some(ELSEWHERE.to_owned())])
+        .collect();
+    let (old_uses, new_uses) = (old.uses(), new.uses());
+    let (before, after) = (old.policies.sources(), new.policies.sources());
+    // What else a decision rests on.
+    let alike = before.guardrails == after.guardrails && before.vocabulary == after.vocabulary;
+    // To whom something could be given until now.
+    let mut given: BTreeMap<String, bool> = BTreeMap::new();
+    let mut was_given = |to: &String| {
+        let mut of_them = old_uses.iter().filter(|of| of.recipient.as_ref() == Some(to));
+        let given = given.entry(to.clone());
+        *given.or_insert_with(|| of_them.any(|of| old.best(of).is_some()))
     };
-    let (mut before, mut after) = (old.reaches(&asked), new.reaches(&asked));
     // What is told alike of several actions and artefacts is told once.
-    let mut told: BTreeMap<(String, bool, Purpose, String), Vec<String>> = BTreeMap::new();
-    let uses: BTreeSet<Use> = before.keys().chain(after.keys()).cloned().collect();
-    for of in uses {
+    type Said = (String, bool, Purpose, String, TurnsOn);
+    let mut told: BTreeMap<Said, Vec<String>> = BTreeMap::new();
+    for of in old_uses.union(&new_uses) {
+        let (old_bearing, new_bearing) = (old.bearing(of), new.bearing(of));
+        if alike && old_bearing.is_as(&new_bearing) {
+            continue;
+        }
+        let asked = Asked { bearing: old_bearing.and(new_bearing), countries: &countries };
+        let reach = |side: Side<'_>, uses: &BTreeSet<Use>| {
+            uses.contains(of).then(|| side.reach(of, &asked)).flatten()
+        };
+        let (before, after) = (reach(old, &old_uses), reach(new, &new_uses));
         let what = format!("{} {}", of.action.as_str(), of.artefact.as_str());
-        for (loses, said) in differences(before.remove(&of), after.remove(&of)) {
+        for (loses, said, turns_on) in differences(before, after) {
             let plain = Plain(new.policies.vocabulary());
             let to = of.recipient.as_ref().map(|id| format!(", to {}", plain.recipient(id)));
             let said = format!("{}{said}", to.unwrap_or_default());
-            let key = (of.role.clone(), loses, of.purpose.clone(), said);
+            let is_new = !loses && of.recipient.as_ref().is_some_and(|to| !was_given(to));
+            let turns_on = if is_new { TurnsOn::Recipient } else { turns_on };
+            let key = (of.role.clone(), loses, of.purpose.clone(), said, turns_on);
             told.entry(key).or_default().push(what.clone());
         }
     }
-    let change =
-        |((role, loses, purpose, said), what): ((String, bool, Purpose, String), Vec<String>)| {
-            let plain = Plain(new.policies.vocabulary());
-            let word = if loses { "lose" } else { "gain" };
-            let sentence = format!(
-                "{} {word}: {}{said} ({})",
-                plain.role(&role),
-                plain.purpose(&purpose),
-                what.join(", ")
-            );
-            Change { role, loses, purpose: purpose.to_string(), sentence }
-        };
+    let change = |((role, loses, purpose, said, turns_on), what): (Said, Vec<String>)| {
+        let plain = Plain(new.policies.vocabulary());
+        let word = if loses { "lose" } else { "gain" };
+        let sentence = format!(
+            "{} {word}: {}{said} ({})",
+            plain.role(&role),
+            plain.purpose(&purpose),
+            what.join(", ")
+        );
+        Change { role, loses, purpose: purpose.to_string(), sentence, turns_on }
+    };
     told.into_iter().map(change).collect()
 }
 
-/// The differences of one use: whether each is a loss, and what is said of it.
-fn differences(before: Option<Reach>, after: Option<Reach>) -> Vec<(bool, String)> {
+/// The differences of one use: whether each is a loss, what is said of it, and what it turns on.
+fn differences(before: Option<Reach>, after: Option<Reach>) -> Vec<(bool, String, TurnsOn)> {
     let (before, after) = match (before, after) {
         (None, None) => return Vec::new(),
-        (Some(_), None) => return vec![(true, String::new())],
+        (Some(_), None) => return vec![(true, String::new(), TurnsOn::Use)],
         (None, Some(reach)) => {
             let until = reach.until.map(|(_, name)| format!(", until {name} after the call"));
             let needs = reach.needs.iter().cloned().collect::<Vec<_>>().join(" and ");
             let needs = if needs.is_empty() { needs } else { format!(", if {needs}") };
-            return vec![(false, format!("{}{needs}", until.unwrap_or_default()))];
+            return vec![(false, format!("{}{needs}", until.unwrap_or_default()), TurnsOn::Use)];
         }
         (Some(before), Some(after)) => (before, after),
     };
     let mut found = Vec::new();
-    found.extend(ending(before.until.as_ref(), after.until.as_ref(), ""));
+    let of_period = |(loses, said): (bool, String)| (loses, said, TurnsOn::Period);
+    found.extend(ending(before.until.as_ref(), after.until.as_ref(), "").map(of_period));
     // Told only where a hold makes a difference.
     if (&before.until, &after.until) != (&before.until_held, &after.until_held) {
         let held = (before.until_held.as_ref(), after.until_held.as_ref());
-        found.extend(ending(held.0, held.1, " under a legal hold"));
+        found.extend(ending(held.0, held.1, " under a legal hold").map(of_period));
     }
     for need in after.needs.difference(&before.needs) {
-        found.push((true, format!(" unless {need}")));
+        found.push((true, format!(" unless {need}"), TurnsOn::Need));
     }
     for need in before.needs.difference(&after.needs) {
-        found.push((false, format!(" also where it is not known that {need}")));
+        found.push((false, format!(" also where it is not known that {need}"), TurnsOn::Need));
     }
-    for kind in before.kinds.difference(&after.kinds) {
-        found.push((true, format!(" {kind}")));
-    }
-    for kind in after.kinds.difference(&before.kinds) {
-        found.push((false, format!(" {kind}")));
+    for (loses, one, other) in [(true, &before, &after), (false, &after, &before)] {
+        for kind in one.kinds.difference(&other.kinds) {
+            found.push((loses, format!(" {kind}"), TurnsOn::Calls));
+        }
+        for country in one.countries.difference(&other.countries) {
+            found.push((loses, format!(" {country}"), TurnsOn::Country));
+        }
     }
     found
 }
@@ -158,50 +202,55 @@ fn ending(
     }
 }
 
+impl<'a> Side<'a> {
+    /// The policies, asked about a recording made the second their latest notice took effect.
+    #[must_use]
+    pub fn latest(policies: &'a Policies) -> Option<Self> {
+        let latest = policies.notices().all().last()?;
+        Some(Self { policies, made: latest.header.effective })
+    }
+}
+
 impl Side<'_> {
-    /// Every moment at which a period of some clause ends.
-    fn ends(&self) -> BTreeMap<i64, String> {
-        let notices = self.policies.notices().all().iter();
-        let clauses = notices.flat_map(|notice| &notice.clauses);
-        let periods = clauses.filter_map(|clause| match &clause.effect {
-            Effect::Rule(rule) => rule.period,
-            Effect::Inform { .. } | Effect::Undecided => None,
-        });
-        periods.map(|period| (i64::from(period.seconds()), period.to_string())).collect()
+    /// The notice that governs the recording.
+    fn governing(&self) -> Option<&NoticeVersion> {
+        let mut all = self.policies.notices.all().iter();
+        all.rfind(|notice| notice.header.effective <= self.made).map(|notice| &notice.version)
     }
 
-    /// How far each use is permitted that is permitted at all.
-    fn reaches(&self, asked: &Asked) -> BTreeMap<Use, Reach> {
-        let mut found = BTreeMap::new();
+    /// The uses of which some permit speaks.
+    fn uses(&self) -> BTreeSet<Use> {
+        let Some(governing) = self.governing() else { return BTreeSet::new() };
         let policies = self.policies;
-        let governing = policies.notices.all().iter().rfind(|n| n.header.effective <= self.made);
-        let Some(governing) = governing.map(|notice| notice.version.clone()) else {
-            return found;
-        };
-        for role in policies.roles() {
-            for purpose in policies.purposes() {
-                for of in policies.uses(&governing, role, purpose) {
-                    if let Some(reach) = self.reach(&of, asked) {
-                        found.insert(of, reach);
-                    }
-                }
-            }
-        }
-        found
+        let each = policies.roles().iter().flat_map(|role| {
+            policies.purposes().flat_map(|purpose| policies.uses(governing, role, purpose))
+        });
+        each.collect()
+    }
+
+    /// What bears on a use.
+    fn bearing(&self, of: &Use) -> Bearing {
+        self.policies.bearing(of, self.governing(), self.made)
+    }
+
+    /// The question at its best; `None` if even that is refused.
+    fn best(&self, of: &Use) -> Option<Question> {
+        // A second later, so that a notice that takes effect in between holds.
+        let now = self.made.checked_add(SignedDuration::from_secs(1)).ok()?;
+        self.policies.at_best(of, &Selectors::default(), self.made, now).ok()
     }
 
     /// How far one use is permitted; `None` if it is not.
-    fn reach(&self, of: &Use, asked: &Asked) -> Option<Reach> {
-        // A second later, so that a notice that takes effect in between holds.
-        let now = self.made.checked_add(SignedDuration::from_secs(1)).ok()?;
-        let best = self.policies.at_best(of, &Selectors::default(), self.made, now).ok()?;
+    fn reach(&self, of: &Use, asked: &Asked<'_>) -> Option<Reach> {
+        let best = self.best(of)?;
+        let bearing = &asked.bearing;
         let permits = |change: &dyn Fn(&mut Question)| {
             let mut question = best.clone();
             change(&mut question);
             matches!(self.policies.decide(question), Verdict::Permit(_))
         };
         let end = |held: bool| {
-            let ends = asked.ends.iter().find(|(age, _)| {
+            let ends = bearing.periods.iter().find(|(age, _)| {
                 let age = SignedDuration::from_secs(**age);
                 let later = self.made.checked_add(age).unwrap_or(Timestamp::MAX);
                 !permits(&|question| {
@@ -222,7 +271,8 @@ impl Side<'_> {
             let need = if form { Need::ExplicitConsent } else { Need::Consent };
             needs.insert(need_in_words(need).to_owned());
         }
-        if !permits(&|question| facts(question).encrypted = false) {
+        if bearing.needs(Need::Encrypted) && !permits(&|question| facts(question).encrypted = false)
+        {
             needs.insert(need_in_words(Need::Encrypted).to_owned());
         }
         for circumstance in Circumstance::ALL {
@@ -230,32 +280,50 @@ impl Side<'_> {
                 question.stated.circumstances.retain(|c| c != circumstance);
                 facts(question).register.circumstances.retain(|c| c != circumstance);
             };
-            if !permits(&without)
-                && let Some(need) = Need::read(circumstance.as_str())
+            if let Some(need) = Need::read(circumstance.as_str())
+                && bearing.needs(need)
+                && !permits(&without)
             {
                 needs.insert(need_in_words(need).to_owned());
             }
         }
         let mut kinds = BTreeSet::new();
         let vocabulary = self.policies.vocabulary();
-        for direction in Direction::ALL {
+        let told_by = |dimension| bearing.tells_by(dimension);
+        for direction in Direction::ALL.iter().filter(|_| told_by(Dimension::Direction)) {
             if permits(&|question| facts(question).direction = Some(*direction)) {
                 kinds.insert(format!("of {} calls", direction.as_str()));
             }
         }
-        if permits(&|question| facts(question).direction = None) {
+        if told_by(Dimension::Direction) && permits(&|question| facts(question).direction = None) {
             kinds.insert("of calls of unknown direction".to_owned());
         }
         type Set = fn(&mut Labels, Option<String>);
-        let dimensions: [(&str, Vec<&String>, Set); 4] = [
-            ("line", vocabulary.lines.keys().collect(), |l, id| l.line = id),
-            ("department", vocabulary.departments.keys().collect(), |l, id| l.department = id),
-            ("call type", vocabulary.call_types.keys().collect(), |l, id| l.call_type = id),
-            ("label", vocabulary.labels.keys().collect(), |l, id| {
+        let dimensions: [(&str, Dimension, Vec<&String>, Set); 4] = [
+            ("line", Dimension::Line, vocabulary.lines.keys().collect(), |l, id| l.line = id),
+            (
+                "department",
+                Dimension::Department,
+                vocabulary.departments.keys().collect(),
+                |l, id| {
+                    l.department = id;
+                },
+            ),
+            ("call type", Dimension::CallType, vocabulary.call_types.keys().collect(), |l, id| {
+                l.call_type = id;
+            }),
+            ("label", Dimension::Label, vocabulary.labels.keys().collect(), |l, id| {
                 l.labels = id.map(|id| vec![id]);
             }),
         ];
-        for (name, ids, set) in dimensions {
+        // A line that is known fills in what else is known of its calls.
+        let any = dimensions.iter().any(|(_, dimension, ..)| told_by(*dimension));
+        let makes_a_difference =
+            |dimension| told_by(dimension) || (any && dimension == Dimension::Line);
+        for (name, dimension, ids, set) in dimensions {
+            if !makes_a_difference(dimension) {
+                continue;
+            }
             for id in ids {
                 let with = |question: &mut Question| {
                     set(&mut facts(question).register.labels, Some(id.clone()));
@@ -268,16 +336,17 @@ impl Side<'_> {
                 kinds.insert(format!("of calls of unknown {name}"));
             }
         }
+        let mut countries = BTreeSet::new();
         for country in asked.countries.iter().filter(|_| of.action == Action::Share) {
             if permits(&|question| question.stated.country.clone_from(country)) {
-                kinds.insert(match country.as_deref() {
+                countries.insert(match country.as_deref() {
                     Some(ELSEWHERE) => "in any other country".to_owned(),
                     Some(code) => format!("in {code}"),
                     None => "in a country that is not known".to_owned(),
                 });
             }
         }
-        Some(Reach { until: end(false), until_held: end(true), needs, kinds })
+        Some(Reach { until: end(false), until_held: end(true), needs, kinds, countries })
     }
 }
 

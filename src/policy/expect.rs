@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Deserialize;
 use toml::Spanned;
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
 use super::scenario::{Scenario, ScenarioRecording, ScenarioRequest};
-use super::{Ground, Policies, Question, Verdict};
+use super::{Explained, Ground, Policies, Question, Verdict};
 use crate::notice::{Lines, Problem, bad_toml};
 
 /// One expectation.
@@ -53,6 +54,40 @@ struct TestTable {
 }
 
 impl PolicyTest {
+    /// Writes one test as a file of tests has it: that this is decided as it was. `at` is when it
+    /// is asked, if the scenario does not say.
+    #[must_use]
+    pub fn write(name: &str, scenario: &Scenario, at: Timestamp, explained: &Explained) -> String {
+        let mut table = Table::new();
+        let mut put = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                table.insert(key, Item::Value(value));
+            }
+        };
+        let text = |text: &Option<String>| text.as_deref().map(Value::from);
+        put("name", Some(name.into()));
+        put("roles", Some(list(&scenario.roles)));
+        put("action", text(&scenario.action));
+        put("purpose", text(&scenario.purpose));
+        put("at", Some(scenario.at.unwrap_or(at).to_string().into()));
+        put("recording", inline(recording(&scenario.recording)));
+        put("request", inline(request(&scenario.request)));
+        put("decision", Some(if explained.permitted { "permit" } else { "refuse" }.into()));
+        let cited = explained.citations.iter().map(|citation| match &citation.ground {
+            Ground::Clause { clause, .. } => clause.clone(),
+            Ground::Guardrail { .. } => citation.policy.clone(),
+        });
+        let cited: BTreeSet<String> = cited.collect();
+        put("clauses", Some(list(&cited)));
+        put("notice", explained.notice.as_ref().map(|notice| notice.as_str().into()));
+        put("reason", explained.reason.map(Value::from));
+        let mut tests = ArrayOfTables::new();
+        tests.push(table);
+        let mut file = DocumentMut::new();
+        file.insert("test", Item::ArrayOfTables(tests));
+        file.to_string()
+    }
+
     /// Reads a file of tests. What is wrong is added to `problems`; what is right is returned.
     #[must_use]
     pub fn read(
@@ -153,4 +188,53 @@ impl PolicyTest {
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
+}
+
+type Pairs = Vec<(&'static str, Option<Value>)>;
+
+/// What of a recording a test says.
+fn recording(of: &ScenarioRecording) -> Pairs {
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    let some = |all: &[String]| (!all.is_empty()).then(|| list(all));
+    let time = |at: Option<Timestamp>| at.map(|at| Value::from(at.to_string()));
+    vec![
+        ("made", time(of.made)),
+        ("seconds", of.seconds.map(|seconds| i64::from(seconds).into())),
+        ("direction", text(&of.direction)),
+        ("line", text(&of.line)),
+        ("department", text(&of.department)),
+        ("call-type", text(&of.call_type)),
+        ("labels", of.labels.as_ref().map(list)),
+        ("consent", text(&of.consent)),
+        ("consent-form", text(&of.consent_form)),
+        ("consent-rule", text(&of.consent_rule)),
+        ("artefact", text(&of.artefact)),
+        ("circumstances", some(&of.circumstances)),
+        ("objections", some(&of.objections)),
+        ("case-closed", time(of.case_closed)),
+        ("accepted", text(&of.accepted)),
+        ("encrypted", of.encrypted.then(|| true.into())),
+        ("status", text(&of.status)),
+    ]
+}
+
+/// What of a request a test says.
+fn request(of: &ScenarioRequest) -> Pairs {
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    vec![
+        ("circumstances", (!of.circumstances.is_empty()).then(|| list(&of.circumstances))),
+        ("recipient", text(&of.recipient)),
+        ("country", text(&of.country)),
+    ]
+}
+
+fn list<'a>(all: impl IntoIterator<Item = &'a String>) -> Value {
+    Value::Array(all.into_iter().map(String::as_str).collect::<Array>())
+}
+
+/// A table on one line; none, if nothing stands in it.
+fn inline(pairs: Pairs) -> Option<Value> {
+    let there = pairs.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let table: InlineTable = there.collect();
+    (!table.is_empty()).then_some(Value::InlineTable(table))
 }

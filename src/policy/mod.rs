@@ -9,11 +9,12 @@
 //! refusal names the sentence that refuses, or the one that comes nearest to permitting, and what
 //! is missing (`explain.rs`). When the time of a recording is over follows from the same policies
 //! (`retention.rs`). For the desk: policy tests (`expect.rs`), their form for the official
-//! `cedar` command (`export.rs`), the table of decisions (`table.rs`) and what a change changes
-//! (`diff.rs`). Who may administer the gate is decided by a set of policies of its own, that no
+//! `cedar` command (`export.rs`), the table of decisions (`table.rs`), what a change changes
+//! (`diff.rs`, `versions.rs`) and which layer decided (`layer.rs`). Who may administer the gate is decided by a set of policies of its own, that no
 //! question about media ever meets (`administration.rs`).
 
 mod administration;
+mod bearing;
 mod condition;
 mod decide;
 mod derive;
@@ -22,6 +23,7 @@ mod draft;
 mod expect;
 mod explain;
 mod export;
+mod layer;
 mod load;
 mod request;
 mod retention;
@@ -31,17 +33,20 @@ mod slice;
 mod source;
 mod table;
 mod trial;
+mod versions;
 
 pub use administration::{AdminAction, AdminPermit, AdminRefusal, Whose};
 pub use decide::{Decision, Permit, Question, Reason, Refusal, Stated, Undecidable, Verdict};
-pub use diff::{Change, Side, compare};
+pub use diff::{Change, Side, TurnsOn, compare};
 pub use draft::{DerivedFile, Draft};
 pub use expect::PolicyTest;
 pub use explain::Explained;
+pub use layer::Layer;
 pub use load::{LoadError, Policies};
 pub use retention::Retention;
 pub use scenario::{Scenario, ScenarioRecording, ScenarioRequest};
 pub use source::{LawSource, NoticeSource, PolicySources, text_digest};
+pub use versions::{CompareError, Section, compare_draft, compare_notices, kept_longer, weighty};
 
 use std::fmt;
 use std::sync::Arc;

@@ -98,6 +98,21 @@ impl Scenario {
     /// # Errors
     /// The first word that nobody knows.
     pub fn question(&self, vocabulary: &Vocabulary, now: Timestamp) -> Result<Question, String> {
+        let facts = self.recording.facts(vocabulary, self.at.unwrap_or(now))?;
+        self.question_about(facts, vocabulary, now)
+    }
+
+    /// The question it asks about a recording of which these facts are known; what it says itself
+    /// of a recording does not count.
+    ///
+    /// # Errors
+    /// The first word that nobody knows.
+    pub fn question_about(
+        &self,
+        facts: Facts,
+        vocabulary: &Vocabulary,
+        now: Timestamp,
+    ) -> Result<Question, String> {
         let roles = self.roles.iter().map(|role| {
             known("role", role, vocabulary.roles.keys())?;
             Ok(Role::new(role))
@@ -106,7 +121,6 @@ impl Scenario {
         let action = self.action.as_deref().unwrap_or(Action::Access.as_str());
         let action = word("action", action, Action::read, Action::ALL.iter().map(|a| a.as_str()))?;
         let now = self.at.unwrap_or(now);
-        let facts = self.recording.facts(vocabulary, now)?;
         let circumstances = circumstances(&self.request.circumstances, true)?;
         if let Some(recipient) = &self.request.recipient {
             known("recipient", recipient, vocabulary.recipients.keys())?;
@@ -133,6 +147,35 @@ impl Scenario {
 }
 
 impl ScenarioRecording {
+    /// What a test has to say of a recording to be about one like this: nothing that tells who was
+    /// on the call.
+    #[must_use]
+    pub fn of(facts: &Facts, labels: &Labels) -> Self {
+        let Register { circumstances, objections, case_closed_at, accepted, law, .. } =
+            &facts.register;
+        let word = |text: &str| text.to_owned();
+        Self {
+            made: Some(facts.started_at),
+            seconds: Some(facts.duration_seconds),
+            direction: facts.direction.map(|one| word(one.as_str())),
+            line: labels.line.clone(),
+            department: labels.department.clone(),
+            call_type: labels.call_type.clone(),
+            labels: labels.labels.clone(),
+            consent: Some(word(facts.consent.as_str())),
+            consent_form: facts.register.consent_form.map(|one| word(one.as_str())),
+            // Nobody looked, which counts as everybody's consent.
+            consent_rule: Some(word(law.map_or(ConsentRule::AllParty, |law| law.rule).as_str())),
+            artefact: Some(word(facts.artefact.as_str())),
+            circumstances: circumstances.iter().map(|one| word(one.as_str())).collect(),
+            objections: objections.iter().map(ToString::to_string).collect(),
+            case_closed: *case_closed_at,
+            accepted: accepted.as_ref().map(ToString::to_string),
+            encrypted: facts.encrypted,
+            status: Some(word(facts.status.as_str())),
+        }
+    }
+
     fn facts(&self, vocabulary: &Vocabulary, now: Timestamp) -> Result<Facts, String> {
         for (kind, given, ids) in [
             ("department", &self.department, &vocabulary.departments),

@@ -134,6 +134,16 @@ impl Index {
         Some(&self.forbids.get(*self.forbid_ids.get(id)?)?.derived)
     }
 
+    /// The forbids of clauses of a notice and of every later one, with their versions.
+    pub(super) fn forbids_since(
+        &self,
+        notice: &NoticeVersion,
+    ) -> impl Iterator<Item = (&NoticeVersion, &Derived)> {
+        let from = self.order.iter().position(|version| version == notice);
+        let since = self.forbids.iter().filter(move |forbid| Some(forbid.notice) >= from);
+        since.filter_map(|forbid| Some((self.order.get(forbid.notice)?, &forbid.derived)))
+    }
+
     /// True if some clause of this notice gives one of the roles any use of recordings.
     pub(super) fn knows_any(&self, notice: &NoticeVersion, roles: &[Role]) -> bool {
         roles.iter().any(|role| self.known_roles.contains(&(notice.clone(), role.clone())))

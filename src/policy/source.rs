@@ -53,6 +53,17 @@ pub struct NoticeSource {
     pub clauses: String,
 }
 
+impl NoticeSource {
+    /// What a clause derives, as it stands in `clauses.cedar`; empty if that is nothing.
+    #[must_use]
+    pub fn cedar_of(&self, clause: &str) -> String {
+        let named = format!("@clause(\"{clause}\")");
+        let policies = self.clauses.split("\n\n");
+        let own = policies.filter(|policy| policy.lines().any(|line| line == named));
+        own.map(str::trim_end).collect::<Vec<_>>().join("\n\n")
+    }
+}
+
 impl PolicySources {
     /// The text of one policy, by its @id, as it stands in its file with the comment above it.
     #[must_use]
