@@ -163,9 +163,7 @@ pub fn read_tests(directory: &Path) -> Result<Vec<(String, String)>, FolderError
 fn read_notice(directory: &Path) -> Result<NoticeSource, FolderError> {
     let path = directory.join("clauses.toml");
     let meaning = read_text(&path)?;
-    let named = toml::from_str::<TextKey>(&meaning).map(|key| key.text);
-    let inside = |name: &str| !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
-    let text = named.ok().filter(|name| inside(name)).ok_or(FolderError::Text { path })?;
+    let text = text_name(&meaning).ok_or(FolderError::Text { path })?;
     let version = directory.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(NoticeSource {
         version: version.unwrap_or_default(),
@@ -173,6 +171,17 @@ fn read_notice(directory: &Path) -> Result<NoticeSource, FolderError> {
         text: read_text(&directory.join(text))?,
         clauses: read_derived(&directory.join("clauses.cedar"))?,
     })
+}
+
+/// The file in a version's own folder that `clauses.toml` names as its text.
+#[must_use]
+pub fn text_name(meaning: &str) -> Option<String> {
+    let inside = |name: &str| {
+        let apart = !name.contains(['/', '\\']) && !name.starts_with('.');
+        apart && !name.is_empty() && name != "clauses.toml" && name != "clauses.cedar"
+    };
+    let named = toml::from_str::<TextKey>(meaning).map(|key| key.text);
+    named.ok().filter(|name| inside(name))
 }
 
 /// A derived file that is not there yet is empty, and so not what the rest derives.

@@ -31,6 +31,7 @@
 //! | [`upstream`] | Twilio: credentials, redirects, what came back |
 //! | [`webhook`] | Twilio's callbacks: verify, learn, pass on |
 //! | [`sweep`] | deletes at Twilio what must go |
+//! | [`draft`] | drafts of the notice: written, approved, put into the policy folder |
 //! | [`console`] | where people review and programs state facts: the JSON API |
 //! | [`respond`], [`stream`] | answers in the gate's own words; bytes, counted |
 //!
@@ -48,6 +49,7 @@ pub mod config;
 pub mod console;
 pub mod crash;
 pub mod crowd;
+pub mod draft;
 pub mod facts;
 pub mod folder;
 pub mod gate;

@@ -76,7 +76,22 @@ pub struct Keeping {
 #[derive(Debug)]
 enum Order {
     Reload,
+    /// The same, and tells when it is done.
+    ReloadThen(Sender<()>),
     Stop,
+}
+
+/// Has the folder loaded, for who has put something there.
+#[derive(Clone, Debug)]
+pub struct Reloader(Sender<Order>);
+
+impl Reloader {
+    /// Has the folder loaded now and waits for it; false if that takes longer.
+    #[must_use]
+    pub fn reload(&self, longest: Duration) -> bool {
+        let (done, told) = channel();
+        self.0.send(Order::ReloadThen(done)).is_ok() && told.recv_timeout(longest).is_ok()
+    }
 }
 
 impl Keeping {
@@ -84,6 +99,12 @@ impl Keeping {
     pub fn reload(&self) {
         // A thread that has ended cannot reload; its end was logged.
         let _ = self.orders.send(Order::Reload);
+    }
+
+    /// What has the folder loaded.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader(self.orders.clone())
     }
 
     /// Ends the thread.
@@ -121,11 +142,15 @@ where
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match order {
-                Ok(Order::Reload) => {
+                Ok(Order::Reload | Order::ReloadThen(_)) => {
                     last = look();
                     waiting = !self.reload();
                     if !waiting {
                         settled.clone_from(&last);
+                    }
+                    if let Ok(Order::ReloadThen(done)) = order {
+                        // Whoever has stopped waiting need not know.
+                        let _ = done.send(());
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use noticegate::media::ROWS;
 
 /// The rooms from the ground up. A room may use those before it, never those after it.
-const ROOMS: [&str; 34] = [
+const ROOMS: [&str; 35] = [
     "words",
     "clock",
     "crash",
@@ -26,6 +26,7 @@ const ROOMS: [&str; 34] = [
     "facts",
     "policy",
     "folder",
+    "draft",
     "share",
     "ledger",
     "reload",
@@ -120,6 +121,7 @@ fn some_things_are_done_in_one_place() {
                 "src/cli/",
                 "src/config/",
                 "src/console/pages/log/export.rs",
+                "src/draft/",
                 "src/folder.rs",
                 "src/identity/",
                 "src/serve/",
