@@ -30,7 +30,7 @@ mod webhooks;
 
 pub(crate) use check::{line_of, without_values};
 pub use client::{CLIENT_ISSUER, Clients};
-pub use console::Console;
+pub use console::{Activation, Console};
 pub use limits::Limits;
 pub use login::Login;
 pub use range::{Bytes, Count, Millis, Seconds};

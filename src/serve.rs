@@ -241,9 +241,12 @@ impl Prepared {
         })?;
         let provider = provider(&whole)?;
         let form_key = gate.ledger.derived_key("console").ok_or(StartError::NoKey)?;
+        let policies = keeper.start().map_err(ListenError::Worker)?;
         let console = config.console.clone().zip(console_tls.clone()).map(|(console, tls)| {
             let settings = console::Settings {
                 console,
+                policies: config.policies.directory.clone(),
+                reloader: policies.reloader(),
                 limits: config.limits.clone(),
                 ledger: config.ledger.clone(),
                 tls,
@@ -256,7 +259,6 @@ impl Prepared {
             Console::start(settings, Arc::clone(&gate), upstream)
         });
         let console = console.transpose()?;
-        let policies = keeper.start().map_err(ListenError::Worker)?;
         let sweeping = Sweeping::start(&gate, &whole, decryption).map_err(ListenError::Worker)?;
         let documents = keys.documents.clone();
         let rotation =

@@ -78,10 +78,9 @@ impl Config {
         let made = [&mut ledger.directory, &mut ledger.key_file];
         let made = made.into_iter().filter(|path| !path.as_os_str().is_empty());
         let may = accounts.chain(issuers).chain(postgres).chain(named).flatten();
-        let console = self
-            .console
-            .iter_mut()
-            .flat_map(|c| [&mut c.certificate, &mut c.key, &mut c.login.client_secret_file]);
+        let console = self.console.iter_mut().flat_map(|c| {
+            [&mut c.certificate, &mut c.key, &mut c.login.client_secret_file, &mut c.drafts]
+        });
         let mail = self.shares.mail.iter_mut().flat_map(|m| [&mut m.password_file, &mut m.ca_file]);
         for path in console.chain(mail).flatten() {
             *path = folder.join(&*path);

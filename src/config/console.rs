@@ -26,12 +26,29 @@ pub struct Console {
     /// Connections at once.
     #[serde(default = "connections_max")]
     pub connections_max: Count<1, 10_000>,
+    /// Where drafts of the notice are kept. `drafts` in the ledger's folder, if absent.
+    pub drafts: Option<PathBuf>,
+    /// What becomes of a draft that is approved: `folder` puts it into the policy folder, `patch`
+    /// only gives it out as a patch, for whoever keeps the folder in Git.
+    #[serde(default)]
+    pub activation: Activation,
     /// From a request's head to the head of its answer, its body included.
     #[serde(default = "request_timeout_ms")]
     pub request_timeout_ms: Millis<100, 300_000>,
     /// How people sign in.
     #[serde(default)]
     pub login: Login,
+}
+
+/// What becomes of a draft that is approved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// It is put into the policy folder, and is in force as soon as it is loaded.
+    #[default]
+    Folder,
+    /// It is given out as a patch.
+    Patch,
 }
 
 fn body_bytes_max() -> Bytes<1024, 16_777_216> {

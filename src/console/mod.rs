@@ -4,11 +4,12 @@
 //! kept to the configured names and every answer has the headers of `guard.rs`; who asks is found as
 //! for media (`visitor.rs`), and what they may is decided by `administration.cedar`. Each look at
 //! what tells of people, each statement and each refusal is on record before it is answered. Errors
-//! are told in our own words (`problem.rs`). The JSON API is in `api/`, the pages are in `pages/`; no
-//! recording is served here.
+//! are told in our own words (`problem.rs`). The steps of a draft of the notice are in `drafting.rs`.
+//! The JSON API is in `api/`, the pages are in `pages/`; no recording is served here.
 
 mod api;
 mod body;
+mod drafting;
 mod form;
 mod guard;
 mod pages;
@@ -28,11 +29,18 @@ use axum::Router;
 
 use crate::config;
 use crate::gate::Gate;
-use crate::policy::Policies;
+use crate::policy::{Policies, Section};
 use crate::upstream::{ProviderClient, Upstream};
+use drafting::Drafting;
 use problem::Problem;
 use provider::Provider;
 use sessions::Sessions;
+
+/// What changes between two versions, by the digest of the policies and the versions' names.
+type Compared = moka::sync::Cache<(String, String, String), Arc<Vec<Section>>>;
+
+/// LIMIT: pairs of versions that are kept.
+const COMPARED_MAX: u64 = 16;
 
 /// What every answer at the console is made from.
 #[derive(Clone, Debug)]
@@ -56,6 +64,10 @@ pub(crate) struct Inside {
     readers: reading::Readers,
     /// Where people sign in, if there is such a place.
     provider: Option<Provider>,
+    /// What changes from one version of the notice to another: it takes a while to decide.
+    pub(crate) compared: Compared,
+    /// Drafts of the notice, and where they go.
+    pub(crate) drafting: Drafting,
 }
 
 impl Deref for Desk {
@@ -74,6 +86,7 @@ impl Desk {
         settings: config::Console,
         form_key: &[u8],
         provider: Option<(config::Issuer, ProviderClient)>,
+        drafting: Drafting,
     ) -> Self {
         let retries = tokio::sync::Mutex::new(());
         let sessions = Sessions::new(settings.login.clone(), gate.clock.clone(), form_key);
@@ -81,9 +94,19 @@ impl Desk {
         let provider = provider.map(|(issuer, http)| {
             Provider::new(issuer, settings.login.clone(), http, gate.clock.clone())
         });
-        let inside =
-            Inside { gate, upstream, ledger, settings, retries, sessions, provider, readers };
-        Self(Arc::new(inside))
+        let compared = Compared::new(COMPARED_MAX);
+        Self(Arc::new(Inside {
+            gate,
+            upstream,
+            ledger,
+            settings,
+            retries,
+            sessions,
+            provider,
+            readers,
+            compared,
+            drafting,
+        }))
     }
 
     /// The policies in force.

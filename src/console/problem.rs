@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
+use crate::draft::{self, StepError};
 use crate::facts::FactsError;
 use crate::identity::{Stranger, Unadmitted};
 use crate::ledger::{AppendError, EntryId};
@@ -241,6 +242,22 @@ impl Problem {
         let title = "the ledger cannot be read at the moment";
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger-unavailable", title);
         Self { retry_after: Some(1), ..problem }
+    }
+
+    pub(crate) fn step(error: StepError) -> Self {
+        match error {
+            StepError::NoReason => Self::bad_value(error.to_string()).about("reason"),
+            _ => Self::conflict(error.to_string()),
+        }
+    }
+
+    pub(crate) fn drafts(error: &draft::StoreError) -> Self {
+        if matches!(error, draft::StoreError::NoSuchDraft) {
+            return Self::not_found();
+        }
+        tracing::error!(%error, "the console cannot use the drafts");
+        let title = "drafts cannot be read or kept at the moment";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "drafts-unavailable", title)
     }
 
     pub(crate) fn facts(error: &FactsError) -> Self {

@@ -1,6 +1,7 @@
 //! The console's sockets: TLS, limits on connections and heads, and a stop that lets answers end.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,11 +15,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::drafting::Drafting;
 use super::{Desk, router};
 use crate::config;
 use crate::gate::Gate;
 use crate::identity::{Peer, PeerCertificate};
 use crate::listener::{ListenError, Tls, WriteTimeout, bind};
+use crate::reload::Reloader;
 use crate::upstream::{ProviderClient, Upstream};
 
 /// LIMIT: threads that look things up in the ledger. Each look opens it for itself; a gate has
@@ -37,6 +40,10 @@ pub struct Settings {
     pub limits: config::Limits,
     /// The ledger, for who reads it beside the gate.
     pub ledger: config::Ledger,
+    /// The policy folder.
+    pub policies: PathBuf,
+    /// What has it loaded.
+    pub reloader: Reloader,
     /// Certificates and protocols.
     pub tls: Arc<Tls>,
     /// How long a shutdown waits for answers.
@@ -65,11 +72,13 @@ impl Console {
         gate: Arc<Gate>,
         upstream: Upstream,
     ) -> Result<Self, ListenError> {
-        let Settings { console, limits, ledger, tls, drain_time, form_key, provider } = settings;
+        let Settings { console, limits, ledger, policies, reloader, .. } = settings;
+        let Settings { tls, drain_time, form_key, provider, .. } = settings;
         let socket = bind(console.address)?;
         let address = socket.local_addr().map_err(ListenError::Worker)?;
         let connections = Arc::new(Semaphore::new(console.connections_max.as_usize()));
-        let desk = Desk::new(gate, upstream, ledger, console, &form_key, provider);
+        let drafting = Drafting::new(&console, &ledger, policies, reloader);
+        let desk = Desk::new(gate, upstream, ledger, console, &form_key, provider, drafting);
         let (stop, stopping) = watch::channel(false);
         let router = router(&desk);
         let seat = Seat { router, limits, drain_time, tls, connections, stopping };

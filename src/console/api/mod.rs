@@ -1,15 +1,16 @@
 //! `/api/v1`: the JSON API, described by a document that is made from this code.
 //!
 //! `statements.rs` states facts, `known.rs` reads them; `entries.rs`, `entry.rs` and `export.rs` read
-//! the log; `shares.rs` tells of shares and takes them back. `document.rs` tells of all of it, to
-//! programs and (`page.rs`) to people. A number or name of a person stands in bodies alone, never in
-//! a URL.
+//! the log; `shares.rs` tells of shares and takes them back; `notice.rs` tells of the notice and tries
+//! questions and drafts. `document.rs` tells of all of it, to programs and (`page.rs`) to people. A
+//! number or name of a person stands in bodies alone, never in a URL.
 
 mod document;
 mod entries;
 mod entry;
 mod export;
 mod known;
+mod notice;
 mod page;
 mod paging;
 mod shares;
@@ -54,4 +55,8 @@ fn routes() -> OpenApiRouter<Desk> {
         .routes(routes!(export::export))
         .routes(routes!(shares::shares))
         .routes(routes!(shares::revoke))
+        .routes(routes!(notice::notices))
+        .routes(routes!(notice::notice))
+        .routes(routes!(notice::what_if))
+        .routes(routes!(notice::check))
 }

@@ -20,10 +20,24 @@ pub(super) enum Part {
     Shares,
     /// Single people.
     People,
+    /// The versions of the notice.
+    Notices,
+    /// Questions that nobody asked yet.
+    WhatIf,
+    /// Drafts of the notice.
+    Drafts,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Log, Self::Reviews, Self::Shares, Self::People];
+    const ALL: [Self; 7] = [
+        Self::Log,
+        Self::Reviews,
+        Self::Shares,
+        Self::People,
+        Self::Notices,
+        Self::WhatIf,
+        Self::Drafts,
+    ];
 
     /// Its name, its page, and what its visitor must be permitted to do.
     fn about(self) -> (&'static str, &'static str, AdminAction) {
@@ -32,6 +46,9 @@ impl Part {
             Self::Reviews => ("Reviews", "/reviews", AdminAction::ReadLedger),
             Self::Shares => ("Shares", "/shares", AdminAction::ReadLedger),
             Self::People => ("People", "/people", AdminAction::ReadSubject),
+            Self::Notices => ("Notice", "/notices", AdminAction::ReadRegister),
+            Self::WhatIf => ("What if", "/what-if", AdminAction::ReadRegister),
+            Self::Drafts => ("Drafts", "/drafts", AdminAction::Author),
         }
     }
 }
@@ -50,7 +67,7 @@ pub(super) fn page(
         nav aria-label="Parts of the console" {
             @for one in Part::ALL {
                 @let (name, path, action) = one.about();
-                @if may(action) {
+                @if may(action) || (one == Part::Drafts && may(AdminAction::Approve)) {
                     a href=(path) aria-current=[(part == Some(one)).then_some("page")] { (name) }
                 }
             }
@@ -97,6 +114,12 @@ fn around(title: &str, head: &Markup, bar: &Markup, body: &Markup) -> Html<Strin
         }
     };
     Html(page.into_string())
+}
+
+/// A day, in UTC.
+pub(super) fn day(at: Timestamp) -> Markup {
+    let (shown, exact) = (at.strftime("%d %b %Y").to_string(), at.strftime("%Y-%m-%d").to_string());
+    html! { time datetime=(exact) { (shown) } }
 }
 
 /// A time, to the second, in UTC, for people and for programs.

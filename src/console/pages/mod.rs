@@ -5,17 +5,21 @@
 //! puts the look on record, as the API does.
 
 mod assets;
+mod drafts;
 mod entry;
+mod fields;
 mod home;
 mod layout;
 mod log;
 mod login;
+mod notice;
 mod people;
 mod problem;
 mod recording;
 mod reviews;
 mod said;
 mod shares;
+mod what_if;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -30,6 +34,9 @@ pub(super) fn router() -> Router<Desk> {
     Router::new()
         .merge(assets::router())
         .merge(login::router())
+        .merge(notice::router())
+        .merge(what_if::router())
+        .merge(drafts::router())
         .route("/", get(home::home))
         .route("/log", get(log::log))
         .route("/log.csv", get(log::file))

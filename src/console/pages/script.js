@@ -41,3 +41,42 @@ for (const svg of document.querySelectorAll('.timeline svg')) {
   });
   svg.addEventListener('click', (event) => { if (moved) event.preventDefault(); }, true);
 }
+
+// A draft is checked while it is written; a line that is wrong is one click away.
+for (const form of document.querySelectorAll('form[data-findings]')) {
+  const found = document.getElementById('findings');
+  const status = document.getElementById('checking');
+  let waiting;
+  let asked = 0;
+  const check = async () => {
+    const mine = ++asked;
+    status.textContent = 'Checking…';
+    try {
+      const body = new URLSearchParams(new FormData(form));
+      const answer = await fetch(form.dataset.findings, { method: 'POST', body });
+      const text = await answer.text();
+      // What was typed since is checked by a later question.
+      if (mine !== asked) return;
+      if (answer.ok) found.innerHTML = text;
+      status.textContent = answer.ok ? 'Checked as it is above; not kept yet.' : 'It could not be checked. Keep it, and look again.';
+    } catch {
+      if (mine === asked) status.textContent = 'The console cannot be reached.';
+    }
+  };
+  form.addEventListener('input', () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(check, 600);
+  });
+  found.addEventListener('click', (event) => {
+    const link = event.target.closest('a[data-line]');
+    if (!link) return;
+    event.preventDefault();
+    const area = document.getElementById(link.dataset.field);
+    const before = area.value.split('\n').slice(0, link.dataset.line - 1).join('\n');
+    const start = before.length + (link.dataset.line > 1 ? 1 : 0);
+    const end = area.value.indexOf('\n', start);
+    area.focus();
+    area.setSelectionRange(start, end < 0 ? area.value.length : end);
+    area.scrollTop = area.scrollHeight * (link.dataset.line - 4) / area.value.split('\n').length;
+  });
+}

@@ -2,6 +2,7 @@
 //! everything that comes back.
 
 pub mod client;
+pub mod console;
 pub mod disclosed;
 pub mod everything;
 pub mod frames;
