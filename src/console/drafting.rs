@@ -366,6 +366,9 @@ fn take(desk: &Desk, draft: Draft) -> Result<Draft, Problem> {
     let loaded = drafting.reloader.reload(LOADING);
     if loaded && *desk.policies().digest() == digest {
         undo.done();
+        if let Err(error) = draft::put_table(&drafting.folder, &desk.policies().table()) {
+            tracing::warn!(%error, "run `noticegate derive`: the table of decisions is an old one");
+        }
         return Ok(draft);
     }
     tracing::error!(draft = %draft.id, "the gate did not take the draft; it is taken out again");

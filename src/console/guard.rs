@@ -52,6 +52,9 @@ async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Respon
         let body = body::whole(body, desk.settings.body_bytes_max.as_usize()).await?;
         asked::host(&parts, &desk.settings.names).map_err(|_| Problem::host())?;
         check_site(&parts)?;
+        // What is no text is nothing of ours; the router would say so in words of its own.
+        let path = percent_encoding::percent_decode_str(parts.uri.path());
+        path.decode_utf8().map_err(|_| Problem::not_found())?;
         if body::is_form(&parts.headers)
             && let Some(token) = form::token(&body)
         {

@@ -4,13 +4,14 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{Draft, notice_of};
 use crate::folder::{self, FolderError};
-use crate::policy::PolicySources;
+use crate::policy::{DerivedFile, PolicySources};
 
 /// Why a draft is not in the folder.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +121,23 @@ impl Undo {
             tracing::warn!(%error, folder = %self.beside.display(), "an old version is left there");
         }
     }
+}
+
+/// Puts the table of decisions into the policy folder. No gate reads it: it is there to be read in a
+/// review, and `noticegate derive --check` compares it.
+///
+/// # Errors
+/// [`ApplyError::Write`], after which the old table is there.
+pub fn put_table(directory: &Path, table: &DerivedFile) -> Result<(), ApplyError> {
+    let path = directory.join(&table.path);
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(table.text.as_bytes())?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.as_file().sync_all()?;
+        file.persist(&path).map_err(|error| error.error).map(drop)
+    };
+    write().map_err(|source| ApplyError::Write { path: path.clone(), source })
 }
 
 /// Removes a folder, if it is there.

@@ -13,7 +13,7 @@ mod check;
 mod patch;
 mod store;
 
-pub use apply::{ApplyError, Undo, put};
+pub use apply::{ApplyError, Undo, put, put_table};
 pub use check::{Checked, FileCheck, seal};
 pub use patch::patch;
 pub use store::{Drafts, StoreError};

@@ -156,7 +156,7 @@ pub(super) async fn notice(
 /// A question, in the words of a policy test. What is left out is not known.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct WhatIf {
     /// The caller's roles.
     #[schema(min_items = 1)]
     roles: Vec<String>,
@@ -204,7 +204,7 @@ pub(super) struct Answered {
 /// What the gate would decide.
 #[utoipa::path(
     post, path = "/api/v1/what-if", tag = "notice", operation_id = "what_if",
-    request_body = Asked,
+    request_body = WhatIf,
     responses(
         (status = 200, description = "The decision, and why", body = Answered),
         (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
@@ -220,10 +220,10 @@ pub(super) struct Answered {
 pub(super) async fn what_if(
     State(desk): State<Desk>,
     visitor: Visitor,
-    Json(asked): Json<Asked>,
+    Json(asked): Json<WhatIf>,
 ) -> Result<axum::Json<Answered>, Problem> {
     let _permit = visitor.may(&desk, AdminAction::ReadRegister, Whose::Others).await?;
-    let Asked { roles, action, purpose, at, recording, request } = asked;
+    let WhatIf { roles, action, purpose, at, recording, request } = asked;
     if roles.is_empty() {
         return Err(Problem::bad_value("at least one role").about("roles"));
     }
@@ -265,7 +265,7 @@ pub(super) struct Writing {
 
 /// What a check found.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Found {
+pub(super) struct Findings {
     /// What is wrong, with its file and line; nothing, if the gate would take it.
     #[schema(value_type = Vec<Object>)]
     problems: Vec<Flaw>,
@@ -280,7 +280,7 @@ pub(super) struct Found {
     post, path = "/api/v1/check", tag = "notice", operation_id = "check",
     request_body = Writing,
     responses(
-        (status = 200, description = "What was found", body = Found),
+        (status = 200, description = "What was found", body = Findings),
         (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
         (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
         (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
@@ -295,13 +295,13 @@ pub(super) async fn check(
     State(desk): State<Desk>,
     visitor: Visitor,
     Json(writing): Json<Writing>,
-) -> Result<axum::Json<Found>, Problem> {
+) -> Result<axum::Json<Findings>, Problem> {
     let _permit = visitor.may(&desk, AdminAction::Author, Whose::Own).await?;
     let found = desk.blocking(move |desk| {
         let Writing { version, text, clauses } = writing;
         let checked = Checked::new(&version, &text, &clauses, desk.policies().sources());
         let coverage = |notice| Coverage::of(notice, checked.read.vocabulary()).percent();
-        Ok(Found {
+        Ok(Findings {
             covered_percent: checked.notice().map(coverage),
             cedar: checked.derived().to_owned(),
             problems: checked.problems,

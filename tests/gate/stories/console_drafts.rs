@@ -22,6 +22,16 @@ fn clauses(world: &World) -> PathBuf {
     world.folder.join("policies/notices/2026-03-01/clauses.toml")
 }
 
+fn table_file(world: &World) -> PathBuf {
+    world.folder.join("policies/decisions.out")
+}
+
+/// The table of decisions that the policy folder derives; it can be loaded.
+fn table(world: &World) -> String {
+    let sources = folder::read(&world.folder.join("policies")).unwrap();
+    Policies::load(&sources).unwrap().table().text
+}
+
 fn text(world: &World) -> String {
     std::fs::read_to_string(world.folder.join("policies/notices/2026-03-01/notice.md")).unwrap()
 }
@@ -106,7 +116,7 @@ async fn a_draft_is_written_tried_approved_by_another_and_then_decides() {
     assert!(petra.page(&draft).await.contains("put in force"));
     // Git has the files: clauses and what they derive, and nothing is left beside them.
     assert!(std::fs::read_to_string(clauses(&world)).unwrap().contains(TEAM_LEADS));
-    Policies::load(&folder::read(&world.folder.join("policies")).unwrap()).unwrap();
+    assert_eq!(table(&world), std::fs::read_to_string(table_file(&world)).unwrap());
     let names = std::fs::read_dir(world.folder.join("policies/notices")).unwrap();
     assert_eq!(names.count(), 2);
     let entries = world.entries().await;
@@ -275,6 +285,7 @@ async fn a_new_version_comes_into_the_folder_as_a_whole() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_git_is_the_only_way_a_draft_is_given_out_as_a_patch() {
     let world = world("activation = \"patch\"\ndrafts = \"papers\"\n").await;
+    std::fs::write(table_file(&world), table(&world)).unwrap();
     let petra = Desk::of(&world, "petra", "privacy-officer");
     let draft = written(&petra, &world, &meaning(&world, TEAM, TEAM_LEADS)).await;
     assert_eq!(std::fs::read_dir(world.folder.join("papers")).unwrap().count(), 1);
@@ -295,5 +306,5 @@ async fn where_git_is_the_only_way_a_draft_is_given_out_as_a_patch() {
         .unwrap();
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     assert!(std::fs::read_to_string(clauses(&world)).unwrap().contains(TEAM_LEADS));
-    Policies::load(&folder::read(&world.folder.join("policies")).unwrap()).unwrap();
+    assert_eq!(table(&world), std::fs::read_to_string(table_file(&world)).unwrap());
 }

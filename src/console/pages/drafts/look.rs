@@ -71,7 +71,7 @@ fn body(desk: &Desk, visitor: &Visitor, looked: &Looked, rights: &Rights) -> Mar
             (findings(checked))
         }
         h2 { "Word by word" }
-        (patch_shown(&draft::patch(draft, &as_begun(looked), &checked.sources)))
+        (patch_shown(&draft::patch(draft, &as_begun(looked), &checked.sources, None)))
     }
 }
 
@@ -261,11 +261,17 @@ pub(super) async fn patch(
     let _permit = looks(&desk, &visitor).await?;
     let draft = drafting::one(&desk, &id).await?;
     let looked = drafting::look(&desk, draft).await?;
-    if looked.checked.policies.is_none() {
-        return Err(Problem::conflict("something is wrong with the draft, so it derives nothing"));
-    }
-    let text = draft::patch(&looked.draft, &looked.in_force, &looked.checked.sources);
     let named = format!("attachment; filename=\"draft-{}.patch\"", looked.draft.id);
+    let text = desk.blocking(move |desk| {
+        let Some(policies) = &looked.checked.policies else {
+            let detail = "something is wrong with the draft, so it derives nothing";
+            return Err(Problem::conflict(detail));
+        };
+        let tables = [&desk.policies().table(), &policies.table()];
+        let sources = &looked.checked.sources;
+        Ok(draft::patch(&looked.draft, &looked.in_force, sources, Some(tables)))
+    });
+    let text = text.await?;
     let headers =
         [(CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, named)];
     Ok((headers, text).into_response())
