@@ -130,8 +130,8 @@ impl Ground {
                 p {
                     "The same request, with what was known of it then, would now be "
                     span.tag.(looks) { (says) }
-                    @if again.today.permitted == again.permitted { ", as it was." } @else { "; then it was not so." }
-                    " " (again.today.sentence)
+                    @if again.today.permitted == again.permitted { ", as it was: " } @else { "; then it was not so: " }
+                    (again.today.sentence)
                 }
                 @if let Some((citation, missing)) = &again.today.nearest {
                     p { "Nearest to permitting it is " code { (citation.policy) } "." }
