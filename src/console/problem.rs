@@ -103,6 +103,12 @@ impl Problem {
         self
     }
 
+    /// Says in which part of the request its field stands.
+    pub(crate) fn within(mut self, part: &str) -> Self {
+        self.body.field = self.body.field.map(|field| format!("{part}.{field}"));
+        self
+    }
+
     /// Says which of several it is about.
     pub(crate) fn at(mut self, index: usize) -> Self {
         self.body.index = Some(index);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::problem::Problem;
 use super::{Desk, pages};
 use crate::ledger::index::IndexError;
-use crate::ledger::{QuestionError, Review, ReviewError};
+use crate::ledger::{EvidenceError, QuestionError, Review, ReviewError};
 use crate::policy::Policies;
 
 /// LIMIT: policies of the past that are kept loaded. Most entries on a page have the same.
@@ -101,6 +101,19 @@ impl From<ReviewError> for Problem {
                 Self::bad_value(error.to_string()).about("words")
             }
             _ => Self::unreadable(&error),
+        }
+    }
+}
+
+impl From<EvidenceError> for Problem {
+    fn from(error: EvidenceError) -> Self {
+        match error {
+            EvidenceError::Review(error) => error.into(),
+            EvidenceError::NotSigned(_) => Self::conflict(error.to_string()),
+            EvidenceError::NotWhatWasSigned | EvidenceError::Make { .. } => {
+                tracing::error!(%error, "an entry cannot be proven");
+                Self::conflict(error.to_string())
+            }
         }
     }
 }

@@ -90,25 +90,27 @@ words! {
 }
 
 impl Ledger {
-    /// Records that somebody who may takes entries out of the ledger, how many and the SHA-256 of the
-    /// file; returns when it is durable.
+    /// Records that somebody who may takes entries out of the ledger, and the SHA-256 of the file;
+    /// returns when it is durable.
     ///
     /// # Errors
     /// [`AppendError`], after which nothing may be handed over.
     pub async fn exported(
         &self,
-        permit: &AdminPermit,
-        what: &str,
-        (entries, sha256): (u64, &str),
+        done: &Administered<'_>,
+        sha256: &str,
         ask: &Ask,
     ) -> Result<EntryId, AppendError> {
+        let Administered { permit, what, person, entries, of } = *done;
         let event = Event {
             t: "export",
             action: Some(permit.action().as_str()),
             actor: Some(permit.caller()),
             cited: permit.cited(),
             detail: Some(what),
-            entries: Some(entries),
+            entries,
+            of,
+            person,
             policies: Some(permit.policies().as_str()),
             sha256: Some(sha256),
             ..Event::default()

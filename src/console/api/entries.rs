@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Desk;
 use super::super::body::Json;
-use super::super::problem::{Body, Problem};
+use super::super::problem::Problem;
 use super::super::visitor::{About, Visitor};
-use super::entry::{Entry, reads_of_people, unreadable};
+use super::answers::ToBody;
+use super::entry::{Entry, reads_of_people};
 use super::paging::PAGE_MAX;
 use crate::ledger::{
     self, Bar, EntryId, Field, Order, Query, Question, QuestionError, Review, ReviewError, Session,
@@ -104,7 +105,7 @@ impl Asking {
         asked: &Asked,
     ) -> Result<Self, Problem> {
         let permit = visitor.may(desk, action, Whose::Others).await?;
-        let question = asked.question().map_err(|error| unfit(&error))?;
+        let question = asked.question().map_err(unfit)?;
         if question.is_of_people() {
             let _ = visitor.may(desk, AdminAction::ReadSubject, Whose::Others).await?;
         }
@@ -120,15 +121,13 @@ impl Asking {
         answer: impl FnOnce(&mut Review, &Query) -> Result<T, ReviewError> + Send + 'static,
     ) -> Result<(Option<T>, Option<u64>), Problem> {
         let (question, now) = (self.question.clone(), desk.gate.clock.now());
-        desk.blocking(move |desk| {
-            let mut review =
-                Review::open(&desk.ledger, |_| {}).map_err(|error| unreadable(&error))?;
-            let query = question.query(now, &mut review).map_err(|error| unfit(&error))?;
+        desk.review(move |_, review| {
+            let query = question.query(now, review).map_err(unfit)?;
             let Some(query) = query else { return Ok((None, None)) };
             let is_person = |filter: &&ledger::Filter| filter.field == Field::Person;
             let person = query.all.iter().find(is_person);
             let person = person.and_then(|filter| filter.any.first()?.parse().ok());
-            let told = answer(&mut review, &query).map_err(|error| unreadable(&error))?;
+            let told = answer(review, &query).map_err(|error| unfit(error.into()))?;
             Ok((Some(told), person))
         })
         .await
@@ -148,10 +147,13 @@ impl Asking {
     }
 }
 
-fn unfit(error: &QuestionError) -> Problem {
+fn unfit(error: QuestionError) -> Problem {
     match error {
-        QuestionError::Review(error) => unreadable(error),
-        error => Problem::bad_value(error.to_string()).about("question"),
+        // Here they are keys of JSON.
+        QuestionError::Pair(_) | QuestionError::Field(_) => {
+            Problem::bad_value(error.to_string()).about("question.fields")
+        }
+        error => Problem::from(error).within("question"),
     }
 }
 
@@ -211,14 +213,7 @@ pub(super) struct Found {
     request_body(content = FindBody),
     responses(
         (status = 200, description = "The entries", body = Found),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn find(
@@ -322,14 +317,7 @@ impl From<Bar> for Column {
     request_body(content = CountBody),
     responses(
         (status = 200, description = "How many there are", body = Counted),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn count(
@@ -473,14 +461,7 @@ impl From<Session> for Listening {
     request_body(content = SessionsBody),
     responses(
         (status = 200, description = "The sessions", body = Sessions),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn sessions(

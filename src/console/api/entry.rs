@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::super::Desk;
 use super::super::problem::{Body, Problem};
 use super::super::visitor::{About, Visitor};
-use crate::ledger::index::IndexError;
-use crate::ledger::{EvidenceError, Review, ReviewError, Row, prove};
+use super::answers::ToQuery;
+use crate::ledger::{Row, prove_quickly};
 use crate::policy::{AdminAction, Whose};
 
 /// An entry of the ledger.
@@ -47,34 +47,18 @@ pub(super) fn reads_of_people(desk: &Desk, visitor: &Visitor) -> bool {
     desk.policies().may(&visitor.caller, AdminAction::ReadSubject, Whose::Others).is_ok()
 }
 
-/// Tells why the ledger cannot be read.
-pub(super) fn unreadable(error: &ReviewError) -> Problem {
-    match error {
-        ReviewError::Index(error @ IndexError::TooBroad { .. }) => {
-            Problem::bad_value(error.to_string()).about("question.words")
-        }
-        error => Problem::unreadable(error),
-    }
-}
-
 /// One entry, by its place or its id.
 async fn named(desk: &Desk, name: String) -> Result<Row, Problem> {
     let (place, id) = (name.parse::<u64>().ok(), name.parse::<uuid::Uuid>().ok());
     if place.is_none() && id.is_none() {
         return Err(Problem::bad_value("the place of an entry, or its id").about("name"));
     }
-    desk.blocking(move |desk| {
-        let read = || -> Result<_, ReviewError> {
-            let mut review = Review::open(&desk.ledger, |_| {})?;
-            match (place, id) {
-                (Some(place), _) if place < review.next_place()? => {
-                    Ok(review.rows(&[place])?.pop())
-                }
-                (_, Some(id)) => review.named(id),
-                _ => Ok(None),
-            }
+    desk.review(move |_, review| {
+        let row = match (place, id) {
+            (Some(place), _) if place < review.next_place()? => review.rows(&[place])?.pop(),
+            (_, Some(id)) => review.named(id)?,
+            _ => None,
         };
-        let row = read().map_err(|error| unreadable(&error))?;
         row.ok_or_else(|| Problem::not_found().saying("there is no such entry, or it was pruned"))
     })
     .await
@@ -86,13 +70,8 @@ async fn named(desk: &Desk, name: String) -> Result<Row, Problem> {
     params(("name" = String, Path, description = "Its place, or its id")),
     responses(
         (status = 200, description = "The entry", body = Entry),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
         (status = 404, description = "There is no such entry", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "It is neither a place nor an id", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToQuery,
     )
 )]
 pub(super) async fn entry(
@@ -113,14 +92,9 @@ pub(super) async fn entry(
     params(("name" = String, Path, description = "Its place, or its id")),
     responses(
         (status = 200, description = "The proof, to verify offline", body = String, content_type = "text/plain; charset=utf-8"),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
         (status = 404, description = "There is no such entry", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "It is neither a place nor an id", body = Body, content_type = "application/problem+json"),
         (status = 409, description = "No checkpoint covers it yet", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToQuery,
     )
 )]
 pub(super) async fn proof(
@@ -130,13 +104,7 @@ pub(super) async fn proof(
 ) -> Result<Response, Problem> {
     let permit = visitor.may(&desk, AdminAction::ReadLedger, Whose::Others).await?;
     let place = named(&desk, name).await?.seq;
-    let proof = desk.blocking(move |desk| {
-        prove(&desk.ledger, place).map(|(proof, _)| proof).map_err(|error| match error {
-            EvidenceError::NotSigned(_) => Problem::conflict(error.to_string()),
-            error => Problem::unreadable(&error),
-        })
-    });
-    let proof = proof.await?;
+    let proof = desk.blocking(move |desk| Ok(prove_quickly(&desk.ledger, place)?.0)).await?;
     let about = About { entries: Some(1), of: vec![place], ..About::default() };
     visitor.sees(&desk, &permit, &about).await?;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], proof).into_response())

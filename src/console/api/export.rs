@@ -11,19 +11,15 @@ use serde::Deserialize;
 
 use super::super::Desk;
 use super::super::body::Json;
-use super::super::problem::{Body, Problem};
-use super::super::visitor::{About, Visitor};
+use super::super::problem::Problem;
+use super::super::visitor::Visitor;
+use super::answers::ToBody;
 use super::entries::{Asked, Asking};
-use crate::ledger::{
-    ExportError, Exporter, Form, Order, Query, Record, Review, ReviewError, Summary,
-};
+use crate::ledger::{self, Administered, Exporter, Form, Query, Review, WholeError};
 use crate::policy::{AdminAction, Whose};
 
 /// LIMIT: bytes of an export that is made here, in memory. Larger ones are for the command line.
 const EXPORT_BYTES_MAX: usize = 64 << 20;
-
-/// How many entries are read at once.
-const STEP: usize = 1_000;
 
 /// In which form.
 #[derive(Clone, Copy, Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -84,14 +80,7 @@ pub(super) struct ExportBody {
         (status = 200, description = "The file, at most 64 MiB", content(
             (String = "application/jsonl"), (String = "text/csv; charset=utf-8"), (String = "application/vnd.apache.parquet")
         )),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant, or the file would be larger than 64 MiB", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn export(
@@ -103,18 +92,25 @@ pub(super) async fn export(
     if people {
         let _ = visitor.may(&desk, AdminAction::ReadSubject, Whose::Others).await?;
     }
-    let write = move |review: &mut Review, query: &Query| written(review, query, form, people);
+    let format = (form.form(), people);
+    let write = move |review: &mut Review, query: &Query| {
+        Ok(ledger::export(review, Some(query), format, Limited::default(), |_| {}))
+    };
     let (made, person) = asking.ask(&desk, write).await?;
-    let nothing = || Exporter::begin(form.form(), Limited::default()).and_then(Exporter::finish);
-    let (file, summary) = made.unwrap_or_else(nothing).map_err(|error| unwritten(&error))?;
+    let nothing = || Ok(Exporter::begin(form.form(), Limited::default())?.finish()?);
+    let (file, summary) = made.unwrap_or_else(nothing).map_err(unwritten)?;
     let (name, kind, ending) = form.about();
     let hash = digest(&SHA256, &file.0);
-    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let with = if people { " with people" } else { "" };
-    let detail = format!("{name}{with}, SHA-256 {hash} {}", asking.told);
-    let detail = detail.trim_end().to_owned();
-    let about = About { detail, person, entries: Some(summary.written), of: Vec::new() };
-    visitor.sees(&desk, &asking.permit, &about).await?;
+    let what = format!("{name}{with} {}", asking.told);
+    let done = Administered {
+        person,
+        entries: Some(summary.written),
+        ..Administered::new(&asking.permit, what.trim_end())
+    };
+    let recorded = desk.gate.ledger.exported(&done, &sha256, visitor.ask()).await;
+    recorded.map_err(|error| Problem::ledger(&error))?;
     let file_name = format!("attachment; filename=\"noticegate-log.{ending}\"");
     Ok(([(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, &file_name)], file.0).into_response())
 }
@@ -136,43 +132,12 @@ impl Write for Limited {
     }
 }
 
-type Made = Result<(Limited, Summary), ExportError>;
-
-fn written(
-    review: &mut Review,
-    query: &Query,
-    form: FormName,
-    people: bool,
-) -> Result<Made, ReviewError> {
-    let mut exporter = match Exporter::begin(form.form(), Limited::default()) {
-        Ok(exporter) => exporter,
-        Err(error) => return Ok(Err(error)),
-    };
-    let mut after = None;
-    loop {
-        let (rows, next) = review.find(query, after, STEP, Order::OldestFirst)?;
-        for row in &rows {
-            let record = Record {
-                seq: row.seq,
-                leaf: &row.leaf,
-                bytes: &row.bytes,
-                entry: &row.entry,
-                outcome: row.outcome.as_ref(),
-                opened: row.opened.as_ref().filter(|_| people),
-            };
-            if let Err(error) = exporter.record(&record) {
-                return Ok(Err(error));
-            }
-        }
-        after = next;
-        if after.is_none() {
-            return Ok(exporter.finish());
-        }
-    }
-}
-
 /// A file in memory is not written only where it is too large.
-fn unwritten(error: &ExportError) -> Problem {
+fn unwritten(error: WholeError) -> Problem {
+    let error = match error {
+        WholeError::Review(error) => return error.into(),
+        WholeError::Export(error) => error,
+    };
     tracing::debug!(%error, "an export is too large for the console");
     let problem = "the file would be larger than 64 MiB: ask for less, or use `noticegate ledger \
                    export`";

@@ -11,10 +11,11 @@ use super::super::Desk;
 use super::super::body::Json;
 use super::super::problem::{Body, Problem};
 use super::super::visitor::{About, Visitor};
+use super::answers::{ToBody, ToQuery};
 use super::paging::{Query, page};
 use super::statements::{How, IdempotencyKey, Stated, Stating};
 use crate::facts::{Facts, Hold, Key, Said, Statement, Who};
-use crate::ledger::{AccountingLine, EntryId, Review, ReviewError, Told, disclosures};
+use crate::ledger::{AccountingLine, EntryId, Told, disclosures};
 use crate::media::{AccountSid, Artefact, MediaSid, MetadataRef};
 use crate::policy::{AdminAction, Whose};
 use crate::purpose::Purpose;
@@ -155,13 +156,8 @@ pub(super) struct Which {
     params(("sid" = String, Path, description = "Its SID"), Which),
     responses(
         (status = 200, description = "What is known, and who stated it when", body = Known),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
         (status = 404, description = "Twilio has no such thing", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToQuery,
     )
 )]
 pub(super) async fn known(
@@ -304,12 +300,7 @@ pub(super) struct WhichHolds {
     params(WhichHolds),
     responses(
         (status = 200, description = "The holds", body = Holds),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToQuery,
     )
 )]
 pub(super) async fn holds(
@@ -386,16 +377,9 @@ pub(super) struct LiftBody {
     responses(
         (status = 200, description = "Nothing was stated: a dry run, or a retry", body = Stated),
         (status = 201, description = "It is lifted", body = Stated),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not; nothing was lifted", body = Body, content_type = "application/problem+json"),
         (status = 404, description = "There is no such hold", body = Body, content_type = "application/problem+json"),
         (status = 409, description = "It covers somebody who was erased, and cannot be lifted from them", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be put on record now", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn lift_hold(
@@ -530,14 +514,7 @@ impl From<AccountingLine> for Disclosure {
     request_body(content = PersonBody),
     responses(
         (status = 200, description = "What is held and was disclosed", body = Person),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn person(
@@ -556,17 +533,13 @@ pub(super) async fn person(
     let keys = [Key::Person(participant.clone()), Key::Mentioned(participant.clone())];
     let told = desk.gate.ledger.told(&keys).await.map_err(|error| Problem::facts(&error))?;
     let (found, lines) = desk
-        .blocking(move |desk| {
-            let read = || -> Result<_, ReviewError> {
-                let mut review = Review::open(&desk.ledger, |_| {})?;
-                let found = review.participant(&participant)?;
-                let lines = match found {
-                    Some(person) => disclosures(&mut review, person, since, until)?,
-                    None => Vec::new(),
-                };
-                Ok((found, lines))
+        .review(move |_, review| {
+            let found = review.participant(&participant)?;
+            let lines = match found {
+                Some(person) => disclosures(review, person, since, until)?,
+                None => Vec::new(),
             };
-            read().map_err(|error| Problem::unreadable(&error))
+            Ok((found, lines))
         })
         .await?;
     let (lines, next) = page(lines, cursor.as_deref(), limit)?;

@@ -5,6 +5,7 @@
 //! questions and drafts. `document.rs` tells of all of it, to programs and (`page.rs`) to people. A
 //! number or name of a person stands in bodies alone, never in a URL.
 
+mod answers;
 mod document;
 mod entries;
 mod entry;

@@ -8,6 +8,7 @@ use super::super::Desk;
 use super::super::body::Json;
 use super::super::problem::{Body, Problem};
 use super::super::visitor::Visitor;
+use super::answers::{ToBody, ToPath};
 use crate::draft::Checked;
 use crate::notice::{Coverage, Notice, NoticeVersion, Plain, Problem as Flaw};
 use crate::policy::{
@@ -93,10 +94,7 @@ pub(super) struct ClauseTold {
     get, path = "/api/v1/notices", tag = "notice", operation_id = "notices",
     responses(
         (status = 200, description = "All versions", body = Versions),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToPath,
     )
 )]
 pub(super) async fn notices(
@@ -115,11 +113,8 @@ pub(super) async fn notices(
     params(("version" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "Its sentences and clauses", body = Told),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
         (status = 404, description = "There is no such version", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToPath,
     )
 )]
 pub(super) async fn notice(
@@ -207,14 +202,7 @@ pub(super) struct Answered {
     request_body = WhatIf,
     responses(
         (status = 200, description = "The decision, and why", body = Answered),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn what_if(
@@ -281,14 +269,7 @@ pub(super) struct Findings {
     request_body = Writing,
     responses(
         (status = 200, description = "What was found", body = Findings),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn check(

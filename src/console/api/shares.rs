@@ -8,6 +8,7 @@ use super::super::Desk;
 use super::super::body::Json;
 use super::super::problem::{Body, Problem};
 use super::super::visitor::{About, Visitor};
+use super::answers::{ToBody, ToQuery};
 use super::entry::reads_of_people;
 use super::paging::{Query, page};
 use crate::ledger::{EntryId, ShareKey};
@@ -66,12 +67,7 @@ pub(super) struct Shares {
     params(Which),
     responses(
         (status = 200, description = "The shares", body = Shares),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be told now", body = Body, content_type = "application/problem+json"),
+        ToQuery,
     )
 )]
 pub(super) async fn shares(
@@ -128,16 +124,9 @@ pub(super) struct Revoked {
     request_body(content = RevokeBody),
     responses(
         (status = 200, description = "It is taken back", body = Revoked),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not", body = Body, content_type = "application/problem+json"),
         (status = 404, description = "There is no such share", body = Body, content_type = "application/problem+json"),
         (status = 409, description = "It has ended before", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be put on record now", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn revoke(

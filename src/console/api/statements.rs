@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 
 use super::super::Desk;
 use super::super::body::{self, Json};
-use super::super::problem::{Body, Problem};
+use super::super::problem::Problem;
 use super::super::visitor::Visitor;
+use super::answers::ToBody;
 use super::paging::Query;
 use crate::facts::{
     Announcement, Case, Consent, ConsentRecord, Filing, Hold, Objection, Party, Payment, Said,
@@ -189,14 +190,7 @@ impl Stating<'_> {
     responses(
         (status = 200, description = "Nothing was stated: a dry run, or a retry", body = Stated),
         (status = 201, description = "Everything is on record and decides from now on", body = Stated),
-        (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-        (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not; nothing was stated", body = Body, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be meant; nothing was stated", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-        (status = 503, description = "It cannot be put on record now; nothing was stated", body = Body, content_type = "application/problem+json"),
+        ToBody,
     )
 )]
 pub(super) async fn state(
@@ -234,14 +228,7 @@ macro_rules! of_a_kind {
             responses(
                 (status = 200, description = "Nothing was stated: a dry run, or a retry", body = Stated),
                 (status = 201, description = "It is on record and decides from now on", body = Stated),
-                (status = 400, description = "The request cannot be read", body = Body, content_type = "application/problem+json"),
-                (status = 401, description = "Who asks has to prove who they are", body = Body, content_type = "application/problem+json"),
-                (status = 403, description = "The caller may not; nothing was stated", body = Body, content_type = "application/problem+json"),
-                (status = 413, description = "The body is too long", body = Body, content_type = "application/problem+json"),
-                (status = 415, description = "The body is not JSON", body = Body, content_type = "application/problem+json"),
-                (status = 422, description = "A value cannot be meant; nothing was stated", body = Body, content_type = "application/problem+json"),
-                (status = 429, description = "The client asks more often than it may", body = Body, content_type = "application/problem+json"),
-                (status = 503, description = "It cannot be put on record now; nothing was stated", body = Body, content_type = "application/problem+json"),
+        ToBody,
             )
         )]
         pub(super) async fn $call(

@@ -20,7 +20,7 @@ use crate::console::Desk;
 use crate::console::api::gather;
 use crate::console::problem::Problem;
 use crate::console::visitor::{About, Visitor};
-use crate::ledger::{Field, Filter, Order, Query, Review, ReviewError};
+use crate::ledger::{Field, Filter, Order, Query};
 use crate::media::MediaSid;
 use crate::notice::Plain;
 use crate::policy::{
@@ -173,17 +173,13 @@ async fn roles_of(desk: &Desk, visitor: &Visitor, person: String) -> Result<Vec<
     let about =
         About { detail: "the roles of a caller".to_owned(), entries: Some(1), ..About::default() };
     visitor.sees(desk, &permit, &about).await?;
-    let found = desk.blocking(move |desk| {
-        let newest = || -> Result<Option<Vec<String>>, ReviewError> {
-            let mut review = Review::open(&desk.ledger, |_| {})?;
-            let is = Filter { field: Field::Caller, any: vec![person], not: false };
-            let query = Query { all: vec![is], ..Query::default() };
-            let (rows, _) = review.find(&query, None, 1, Order::NewestFirst)?;
-            let roles = rows.first().and_then(|row| row.entry.pointer("/caller/roles")?.as_array());
-            let text = |role: &serde_json::Value| role.as_str().map(str::to_owned);
-            Ok(roles.map(|roles| roles.iter().filter_map(text).collect()))
-        };
-        newest().map_err(|error| Problem::unreadable(&error))
+    let found = desk.review(move |_, review| {
+        let is = Filter { field: Field::Caller, any: vec![person], not: false };
+        let query = Query { all: vec![is], ..Query::default() };
+        let (rows, _) = review.find(&query, None, 1, Order::NewestFirst)?;
+        let roles = rows.first().and_then(|row| row.entry.pointer("/caller/roles")?.as_array());
+        let text = |role: &serde_json::Value| role.as_str().map(str::to_owned);
+        Ok(roles.map(|roles| roles.iter().filter_map(text).collect::<Vec<String>>()))
     });
     let none = "nobody of this name has asked the gate for anything yet; choose roles instead";
     found.await?.filter(|roles| !roles.is_empty()).ok_or_else(|| Unfit::Field(none.to_owned()))

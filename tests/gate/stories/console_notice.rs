@@ -22,7 +22,7 @@ fn part<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
 
 #[tokio::test]
 async fn each_sentence_stands_with_what_it_means_and_how_often_it_decided() {
-    let world = world().await;
+    let mut world = world().await;
     assert_eq!(world.send(world.ana(&path(".wav"))).await.status, 200);
     for _ in 0..2 {
         let market = world.who("ana", "quality-analyst", "marketing", &path(".wav"));
@@ -45,6 +45,11 @@ async fn each_sentence_stands_with_what_it_means_and_how_often_it_decided() {
         assert!(page.contains(&format!("</span> {word}</span>")), "{word}");
     }
     assert_eq!(author.ask("/notices/2020-01-01").await.status, 404);
+    drop(author);
+    // How often clauses decided is read from the ledger, so the look is on record.
+    let entries = world.entries().await;
+    let looks: Vec<_> = of_kind(&entries, "console").iter().map(|look| &look["detail"]).collect();
+    assert_eq!(looks, ["GET /notices/{version} 2026-03-01"]);
 }
 
 #[tokio::test]

@@ -30,16 +30,12 @@ pub(super) async fn replay(
     let permit = looks(&desk, &visitor).await?;
     let draft = drafting::one(&desk, &id).await?;
     let now = desk.gate.clock.now();
-    let done = desk.blocking(move |desk| {
+    let done = desk.review(move |desk, review| {
         let checked = drafting::check(desk, &draft.version, &draft.text, &draft.meaning);
         let Some(policies) = &checked.policies else { return Ok((draft, None)) };
-        let again = || -> Result<(Timestamp, Replayed), ReviewError> {
-            let mut review = Review::open(&desk.ledger, |_| {})?;
-            let (from, query) = few(&review, now)?;
-            Ok((from, ledger::replay(&mut review, &query, policies, |_| {})?))
-        };
-        let again = again().map_err(|error| Problem::unreadable(&error))?;
-        Ok((draft, Some(again)))
+        let (from, query) = few(review, now)?;
+        let again = ledger::replay(review, &query, policies, |_| {})?;
+        Ok((draft, Some((from, again))))
     });
     let (draft, replayed) = done.await?;
     let Some((from, replayed)) = replayed else {

@@ -12,7 +12,7 @@ use super::find;
 use crate::console::Desk;
 use crate::console::problem::Problem;
 use crate::console::visitor::{About, Visitor};
-use crate::ledger::{EvidenceError, Row, prove_quickly, verifier};
+use crate::ledger::{Row, prove_quickly, verifier};
 use crate::policy::{AdminAction, Whose};
 
 /// What a browser verifies.
@@ -36,7 +36,7 @@ pub(in crate::console::pages) async fn proof(
     let (place, proof) = desk
         .review(move |desk, review| {
             let place = find(review, &name)?.seq;
-            let (proof, bytes) = prove_quickly(&desk.ledger, place).map_err(unproven)?;
+            let (proof, bytes) = prove_quickly(&desk.ledger, place)?;
             let key = verifier(&desk.ledger).map_err(|error| Problem::unreadable(&error))?;
             let entry = STANDARD.encode(bytes.unwrap_or_default());
             Ok((place, Proof { entry, proof, key: key.unwrap_or_default() }))
@@ -45,17 +45,6 @@ pub(in crate::console::pages) async fn proof(
     let about = About { detail: place.to_string(), of: vec![place], ..About::default() };
     visitor.sees(&desk, &permit, &about).await?;
     Ok(axum::Json(proof))
-}
-
-fn unproven(error: EvidenceError) -> Problem {
-    match error {
-        EvidenceError::Review(error) => error.into(),
-        EvidenceError::NotSigned(_) => Problem::conflict(error.to_string()),
-        EvidenceError::NotWhatWasSigned | EvidenceError::Make { .. } => {
-            tracing::error!(%error, "an entry cannot be proven");
-            Problem::conflict(error.to_string())
-        }
-    }
 }
 
 /// What was hashed, and a button that verifies it.

@@ -20,7 +20,7 @@ use super::counted;
 use crate::console::Desk;
 use crate::console::problem::Problem;
 use crate::console::visitor::Visitor;
-use crate::ledger::{Form, Review, export};
+use crate::ledger::{Administered, Form, Review, export};
 use crate::policy::{AdminAction, Whose};
 
 /// Bytes that are handed over at once.
@@ -54,7 +54,8 @@ pub(in crate::console::pages) async fn file(
     let written = desk.review(move |desk, review| write(desk, review, &wanted, form)).await?;
     let Written { file, length, entries, sha256 } = written;
     let what = format!("{name} {}", asked.told());
-    let recorded = desk.gate.ledger.exported(&permit, &what, (entries, &sha256), visitor.ask());
+    let done = Administered { entries: Some(entries), ..Administered::new(&permit, &what) };
+    let recorded = desk.gate.ledger.exported(&done, &sha256, visitor.ask());
     recorded.await.map_err(|error| Problem::ledger(&error))?;
     let day = desk.gate.clock.now().strftime("%F");
     let headers = [

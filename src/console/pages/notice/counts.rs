@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config;
 use crate::ledger::{Field, Filter, Query, Review, ReviewError};
 
 /// Over how long it is counted.
@@ -19,8 +18,7 @@ pub(super) struct Counts(HashMap<String, (u64, u64)>);
 
 impl Counts {
     /// Counts the days before now.
-    pub(super) fn of(ledger: &config::Ledger, now: Timestamp) -> Result<Self, ReviewError> {
-        let review = Review::open(ledger, |_| {})?;
+    pub(super) fn of(review: &Review, now: Timestamp) -> Result<Self, ReviewError> {
         let mut all: HashMap<String, (u64, u64)> = HashMap::new();
         for (decision, permits) in [("permit", true), ("refuse", false)] {
             let decided =

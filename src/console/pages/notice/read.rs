@@ -10,7 +10,7 @@ use super::{by_id, compare, coverage_summary, kind, plain, standing, tag};
 use crate::console::Desk;
 use crate::console::pages::layout::{Part, page, time};
 use crate::console::problem::Problem;
-use crate::console::visitor::Visitor;
+use crate::console::visitor::{About, Visitor};
 use crate::notice::{Coverage, Covered, Notice, NoticeText, Vocabulary};
 use crate::policy::{AdminAction, NoticeSource, Whose};
 
@@ -46,17 +46,16 @@ pub(super) async fn read(
     visitor: Visitor,
     Path(version): Path<String>,
 ) -> Result<Html<String>, Problem> {
-    let _permit = visitor.may(&desk, AdminAction::ReadRegister, Whose::Others).await?;
+    let permit = visitor.may(&desk, AdminAction::ReadRegister, Whose::Others).await?;
     let policies = desk.policies();
     let all = policies.notices().all().iter();
     let notice = all.clone().find(|notice| notice.version.as_str() == version);
     let notice = notice.ok_or_else(Problem::not_found)?;
     let now = desk.gate.clock.now();
-    let counts = desk.blocking(move |desk| {
-        let counts = Counts::of(&desk.ledger, now);
-        Ok(counts.inspect_err(|error| tracing::warn!(%error, "clauses cannot be counted")).ok())
-    });
-    let counts = counts.await?;
+    // Without the index the notice can still be read; without a record of the look it cannot.
+    let counts = desk.review(move |_, review| Ok(Counts::of(review, now)?)).await.ok();
+    let about = About { detail: notice.version.to_string(), ..About::default() };
+    visitor.sees(&desk, &permit, &about).await?;
     let coverage = Coverage::of(notice, policies.vocabulary());
     let sources = policies.sources().notices.iter();
     let source = sources.clone().find(|source| source.version == version);
