@@ -207,6 +207,58 @@ pub(crate) struct Writing {
     pub(crate) reason: String,
 }
 
+/// Who may do a step.
+#[derive(Clone, Copy)]
+enum Right {
+    /// Who may write drafts.
+    Author,
+    /// Who may approve them.
+    Approve,
+    /// Either.
+    Look,
+}
+
+/// A step of a draft: nobody else does one meanwhile.
+struct Step<'a> {
+    desk: &'a Desk,
+    visitor: &'a Visitor,
+    permit: AdminPermit,
+    draft: Draft,
+    _one: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl<'a> Step<'a> {
+    /// Decides whether somebody may do it, to the draft as they have `seen` it.
+    async fn begin(
+        desk: &'a Desk,
+        visitor: &'a Visitor,
+        right: Right,
+        id: &str,
+        seen: u64,
+    ) -> Result<Self, Problem> {
+        let one_at_a_time = desk.drafting.step.lock().await;
+        let draft = one(desk, id).await?;
+        let may = |action| visitor.may(desk, action, whose(&draft, visitor));
+        let permit = match right {
+            Right::Author => may(AdminAction::Author).await?,
+            Right::Approve => may(AdminAction::Approve).await?,
+            Right::Look => looks(desk, visitor).await?,
+        };
+        draft.open(seen).map_err(Problem::step)?;
+        Ok(Self { desk, visitor, permit, draft, _one: one_at_a_time })
+    }
+
+    fn deed(&self) -> Deed {
+        deed(self.desk, self.visitor)
+    }
+
+    /// Puts it on record and keeps what came of it.
+    async fn done(self, what: &str) -> Result<Draft, Problem> {
+        record(self.desk, self.visitor, &self.permit, what, &self.draft).await?;
+        keep(self.desk, self.draft).await
+    }
+}
+
 /// Writes in a draft.
 pub(crate) async fn write(
     desk: &Desk,
@@ -215,13 +267,10 @@ pub(crate) async fn write(
     seen: u64,
     writing: Writing,
 ) -> Result<Draft, Problem> {
-    let _one = desk.drafting.step.lock().await;
-    let mut draft = one(desk, id).await?;
-    let permit = visitor.may(desk, AdminAction::Author, whose(&draft, visitor)).await?;
-    draft.open(seen).map_err(Problem::step)?;
-    draft.write(writing.text, writing.meaning, writing.reason, deed(desk, visitor));
-    record(desk, visitor, &permit, "write", &draft).await?;
-    keep(desk, draft).await
+    let mut step = Step::begin(desk, visitor, Right::Author, id, seen).await?;
+    let deed = step.deed();
+    step.draft.write(writing.text, writing.meaning, writing.reason, deed);
+    step.done("write").await
 }
 
 /// Puts a draft on top of what is in force now.
@@ -231,13 +280,10 @@ pub(crate) async fn rebase(
     id: &str,
     seen: u64,
 ) -> Result<Draft, Problem> {
-    let _one = desk.drafting.step.lock().await;
-    let mut draft = one(desk, id).await?;
-    let permit = visitor.may(desk, AdminAction::Author, whose(&draft, visitor)).await?;
-    draft.open(seen).map_err(Problem::step)?;
-    draft.rebase(desk.policies().sources(), deed(desk, visitor));
-    record(desk, visitor, &permit, "rebase", &draft).await?;
-    keep(desk, draft).await
+    let mut step = Step::begin(desk, visitor, Right::Author, id, seen).await?;
+    let deed = step.deed();
+    step.draft.rebase(desk.policies().sources(), deed);
+    step.done("rebase").await
 }
 
 /// Lets a draft wait for approval, if nothing is wrong with it.
@@ -248,12 +294,9 @@ pub(crate) async fn submit(
     seen: u64,
     reason: String,
 ) -> Result<Draft, Problem> {
-    let _one = desk.drafting.step.lock().await;
-    let mut draft = one(desk, id).await?;
-    let permit = visitor.may(desk, AdminAction::Author, whose(&draft, visitor)).await?;
-    draft.open(seen).map_err(Problem::step)?;
-    draft.reason = reason;
-    let looked = look(desk, draft).await?;
+    let mut step = Step::begin(desk, visitor, Right::Author, id, seen).await?;
+    step.draft.reason = reason;
+    let looked = look(desk, step.draft.clone()).await?;
     if !looked.draft.is_on(&looked.in_force) {
         return Err(Problem::step(StepError::OldBase));
     }
@@ -267,11 +310,9 @@ pub(crate) async fn submit(
         return Err(Problem::bad_value("the draft says what is in force already"));
     }
     let (needs, weighty) = looked.needs();
-    let mut draft = looked.draft;
-    let submitted = Submitted { deed: deed(desk, visitor), needs, weighty, digest };
-    draft.submit(submitted).map_err(Problem::step)?;
-    record(desk, visitor, &permit, "submit", &draft).await?;
-    keep(desk, draft).await
+    let submitted = Submitted { deed: step.deed(), needs, weighty, digest };
+    step.draft.submit(submitted).map_err(Problem::step)?;
+    step.done("submit").await
 }
 
 /// Approves a draft as it is.
@@ -281,16 +322,13 @@ pub(crate) async fn approve(
     id: &str,
     seen: u64,
 ) -> Result<Draft, Problem> {
-    let _one = desk.drafting.step.lock().await;
-    let mut draft = one(desk, id).await?;
-    let permit = visitor.may(desk, AdminAction::Approve, whose(&draft, visitor)).await?;
-    draft.open(seen).map_err(Problem::step)?;
-    if !draft.is_on(desk.policies().sources()) {
+    let mut step = Step::begin(desk, visitor, Right::Approve, id, seen).await?;
+    if !step.draft.is_on(desk.policies().sources()) {
         return Err(Problem::step(StepError::OldBase));
     }
-    draft.approve(deed(desk, visitor)).map_err(Problem::step)?;
-    record(desk, visitor, &permit, "approve", &draft).await?;
-    keep(desk, draft).await
+    let deed = step.deed();
+    step.draft.approve(deed).map_err(Problem::step)?;
+    step.done("approve").await
 }
 
 /// Sends a draft back to its authors: it has to be submitted again.
@@ -300,13 +338,10 @@ pub(crate) async fn send_back(
     id: &str,
     seen: u64,
 ) -> Result<Draft, Problem> {
-    let _one = desk.drafting.step.lock().await;
-    let mut draft = one(desk, id).await?;
-    let permit = looks(desk, visitor).await?;
-    draft.open(seen).map_err(Problem::step)?;
-    draft.send_back(&deed(desk, visitor)).map_err(Problem::step)?;
-    record(desk, visitor, &permit, "send back", &draft).await?;
-    keep(desk, draft).await
+    let mut step = Step::begin(desk, visitor, Right::Look, id, seen).await?;
+    let deed = step.deed();
+    step.draft.send_back(&deed).map_err(Problem::step)?;
+    step.done("send back").await
 }
 
 /// Gives a draft up.
@@ -316,13 +351,10 @@ pub(crate) async fn withdraw(
     id: &str,
     seen: u64,
 ) -> Result<Draft, Problem> {
-    let _one = desk.drafting.step.lock().await;
-    let mut draft = one(desk, id).await?;
-    let permit = visitor.may(desk, AdminAction::Author, whose(&draft, visitor)).await?;
-    draft.open(seen).map_err(Problem::step)?;
-    draft.end(Ending::Withdrawn, deed(desk, visitor));
-    record(desk, visitor, &permit, "withdraw", &draft).await?;
-    keep(desk, draft).await
+    let mut step = Step::begin(desk, visitor, Right::Author, id, seen).await?;
+    let deed = step.deed();
+    step.draft.end(Ending::Withdrawn, deed);
+    step.done("withdraw").await
 }
 
 /// Puts an approved draft into the policy folder and has the gate load it. What the gate does not
@@ -333,18 +365,16 @@ pub(crate) async fn activate(
     id: &str,
     seen: u64,
 ) -> Result<Draft, Problem> {
-    let _one = desk.drafting.step.lock().await;
-    let draft = one(desk, id).await?;
-    let permit = looks(desk, visitor).await?;
-    draft.open(seen).map_err(Problem::step)?;
-    draft.can_activate(desk.policies().sources()).map_err(Problem::step)?;
+    let step = Step::begin(desk, visitor, Right::Look, id, seen).await?;
+    step.draft.can_activate(desk.policies().sources()).map_err(Problem::step)?;
     if desk.drafting.activation == Activation::Patch {
         let detail = "this gate gives approved drafts out as patches; apply the patch in Git";
         return Err(Problem::conflict(detail));
     }
-    record(desk, visitor, &permit, "activate", &draft).await?;
+    record(desk, visitor, &step.permit, "activate", &step.draft).await?;
+    let draft = step.draft.clone();
     let mut draft = desk.blocking(|desk| take(desk, draft)).await?;
-    draft.end(Ending::Activated, deed(desk, visitor));
+    draft.end(Ending::Activated, step.deed());
     keep(desk, draft).await
 }
 

@@ -2,27 +2,15 @@
 // which the browser verifies by itself, reviews, a person, and shares.
 
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { chromium } from 'playwright-core';
 
-import { Demo, root } from './demo.mjs';
-
-const artefacts = join(root, 'tests/artefacts');
-
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+import { artefacts, axeSource, launching } from './chromium.mjs';
+import { Demo } from './demo.mjs';
 
 describe('Chromium reviews the log', { timeout: 300_000 }, () => {
   let demo;
@@ -32,7 +20,7 @@ describe('Chromium reviews the log', { timeout: 300_000 }, () => {
   before(async () => {
     await mkdir(artefacts, { recursive: true });
     demo = await Demo.start();
-    axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+    axe = await axeSource();
     const quality = { Authorization: `Bearer ${demo.token}`, 'Noticegate-Purpose': 'quality-monitoring' };
     for (const range of ['bytes=0-49999', 'bytes=50000-79999', 'bytes=120000-159999']) {
       await demo.curl(`${demo.recording}.wav`, { ...quality, Range: range });
@@ -65,9 +53,7 @@ describe('Chromium reviews the log', { timeout: 300_000 }, () => {
     const token = await demo.tokenWith({ sub, roles: [role] });
     const profile = await mkdtemp(join(tmpdir(), 'noticegate-chromium-'));
     const context = await chromium.launchPersistentContext(profile, {
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      headless: true,
-      args: flags,
+      ...launching,
       ignoreHTTPSErrors: true,
       viewport: { width: 1280, height: 900 },
       extraHTTPHeaders: { Authorization: `Bearer ${token}` },

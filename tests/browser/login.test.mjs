@@ -5,17 +5,15 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import Provider from 'oidc-provider';
 import { chromium } from 'playwright-core';
 
-import { Demo, program, root } from './demo.mjs';
+import { artefacts, axeSource, launching } from './chromium.mjs';
+import { Demo, program } from './demo.mjs';
 
-const artefacts = join(root, 'tests/artefacts');
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'];
 const secret = 'a-secret-that-was-agreed-upon';
 
 /** Whom the provider knows, and what it says of them. */
@@ -138,9 +136,8 @@ describe('Chromium signs in', { timeout: 240_000 }, () => {
   before(async () => {
     await mkdir(artefacts, { recursive: true });
     place = await Place.start();
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags });
-    const source = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-    axe = await readFile(source, 'utf8');
+    browser = await chromium.launch(launching);
+    axe = await axeSource();
   });
 
   after(async () => {

@@ -2,28 +2,17 @@
 // that nobody asked, and a draft from its first word until it decides.
 
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { chromium } from 'playwright-core';
 
-import { Demo, root } from './demo.mjs';
+import { artefacts, axeSource, launching } from './chromium.mjs';
+import { Demo } from './demo.mjs';
 
-const artefacts = join(root, 'tests/artefacts');
 const version = '2026-03-01';
-
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 describe('Chromium shows the notice and its drafts', { timeout: 300_000 }, () => {
   let demo;
@@ -32,7 +21,7 @@ describe('Chromium shows the notice and its drafts', { timeout: 300_000 }, () =>
   before(async () => {
     await mkdir(artefacts, { recursive: true });
     demo = await Demo.start();
-    axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+    axe = await axeSource();
   });
 
   after(async () => {
@@ -47,9 +36,7 @@ describe('Chromium shows the notice and its drafts', { timeout: 300_000 }, () =>
     const token = await demo.tokenWith({ sub, roles: [role] });
     const profile = await mkdtemp(join(tmpdir(), 'noticegate-chromium-'));
     const context = await chromium.launchPersistentContext(profile, {
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      headless: true,
-      args: flags,
+      ...launching,
       ignoreHTTPSErrors: true,
       viewport: { width: 1280, height: 900 },
       ...options,

@@ -15,22 +15,10 @@ import { scheduler } from 'node:timers/promises';
 
 import { chromium } from 'playwright-core';
 
-import { Demo, root } from './demo.mjs';
-
-const artefacts = join(root, 'tests/artefacts');
+import { artefacts, launching } from './chromium.mjs';
+import { Demo } from './demo.mjs';
 
 // Nothing but loopback is to be asked for anything, and nothing of one run may help the next.
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--autoplay-policy=no-user-gesture-required',
-];
-
 // The sample call lasts 42 s; MP3 rounds up to whole frames and adds the encoder's delay.
 const seconds = { least: 41.9, most: 42.5 };
 
@@ -94,9 +82,8 @@ describe('Chromium plays through the gate', { timeout: 180_000 }, () => {
   async function browse(purpose, use) {
     const profile = await mkdtemp(join(tmpdir(), 'noticegate-chromium-'));
     const context = await chromium.launchPersistentContext(profile, {
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      headless: true,
-      args: flags,
+      ...launching,
+      args: [...launching.args, '--autoplay-policy=no-user-gesture-required'],
       ignoreHTTPSErrors: true,
       viewport: { width: 640, height: 240 },
     });

@@ -4,27 +4,15 @@
 // a telephone, and hold up to what an accessibility checker looks for.
 
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { chromium } from 'playwright-core';
 
-import { Demo, root } from './demo.mjs';
-
-const artefacts = join(root, 'tests/artefacts');
-
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+import { artefacts, axeSource, launching } from './chromium.mjs';
+import { Demo } from './demo.mjs';
 
 describe('Chromium opens a link', { timeout: 240_000 }, () => {
   let demo;
@@ -35,8 +23,7 @@ describe('Chromium opens a link', { timeout: 240_000 }, () => {
     await mkdir(artefacts, { recursive: true });
     demo = await Demo.start();
     token = await demo.tokenWith({ sub: 'petra', roles: ['privacy-officer'] });
-    const source = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-    axe = await readFile(source, 'utf8');
+    axe = await axeSource();
   });
 
   after(async () => {
@@ -70,9 +57,7 @@ describe('Chromium opens a link', { timeout: 240_000 }, () => {
   async function browse(use, viewport = { width: 360, height: 740 }) {
     const profile = await mkdtemp(join(tmpdir(), 'noticegate-chromium-'));
     const context = await chromium.launchPersistentContext(profile, {
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      headless: true,
-      args: flags,
+      ...launching,
       ignoreHTTPSErrors: true,
       viewport,
     });
